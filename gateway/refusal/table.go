@@ -1,0 +1,89 @@
+package refusal
+
+import "log/slog"
+
+// The texts of AD FS are kept where it has one, since help desks and clients
+// know them (protocol.md, sections 5.4 and A4). Everything that rests on who
+// the user is shares one text.
+const (
+	textCredential  = "ID3242: The security token could not be authenticated or authorized."
+	textDenied      = "MSIS7068: Access denied."
+	textScope       = "ID3082: The request scope is not valid or is unsupported."
+	textFailed      = "MSIS3127: The specified request failed."
+	textMalformed   = "The request is not well-formed or not valid."
+	textUnsupported = "The request asks for something that is not supported here."
+	textVersion     = "The SOAP or WS-Trust version is not supported here."
+	textToken       = "The kind of credential is not supported here."
+	textExpired     = "The message has expired or is not yet valid: check the clock."
+)
+
+// table has one row a reason. It is read, never written.
+var table = [numReasons]Row{
+	Internal: {Label: "internal", Status: 500, Code: "RequestFailed", Text: textFailed, Level: slog.LevelError, Close: true,
+		Meaning: "A fault of the gateway itself; the log line under the transaction id has the cause."},
+
+	WrongHost: {Label: "wrong-host", Status: 421, Sender: true, Text: "this host is not served here", Level: slog.LevelInfo, Close: true,
+		Meaning: "Host is not the configured host, or differs from the TLS server name that the client asked for."},
+	WrongPath: {Label: "wrong-path", Status: 404, Sender: true, Text: "not found", Level: slog.LevelInfo,
+		Meaning: "The path is not one of the published endpoints, spelled exactly, without a query."},
+	WrongMethod: {Label: "wrong-method", Status: 405, Sender: true, Text: "method not allowed", Level: slog.LevelInfo,
+		Meaning: "Trust endpoints take POST; metadata takes GET."},
+	WrongMediaType: {Label: "wrong-media-type", Status: 415, Sender: true, Text: "unsupported media type", Level: slog.LevelInfo, Close: true,
+		Meaning: "Content-Type is not exactly one of text/xml and application/soap+xml in UTF-8, or the body is encoded."},
+	TooLarge: {Label: "too-large", Status: 413, Sender: true, Text: "request body too large", Level: slog.LevelInfo, Close: true,
+		Meaning: "The body is larger than limits.body."},
+	BodyUnread: {Label: "body-unread", Status: 400, Sender: true, Text: "the request body ended early or came too slowly", Level: slog.LevelInfo, Close: true,
+		Meaning: "The client closed, stalled or broke its framing before the body was complete."},
+	Draining: {Label: "draining", Status: 503, Text: "shutting down", Level: slog.LevelInfo, Close: true,
+		Meaning: "The gateway is stopping and takes no new exchange."},
+
+	Malformed: {Label: "malformed", Status: 500, Sender: true, Code: "InvalidRequest", Text: textMalformed, Level: slog.LevelInfo, Close: true,
+		Meaning: "The body is not one strict SOAP message with one RequestSecurityToken; the log line names rule and byte."},
+	WrongVersion: {Label: "wrong-version", Status: 500, Sender: true, Code: "BadRequest", Text: textVersion, Level: slog.LevelInfo,
+		Meaning: "The envelope or the RequestSecurityToken is of a version that the endpoint does not serve."},
+	Unsupported: {Label: "unsupported", Status: 500, Sender: true, Code: "BadRequest", Text: textUnsupported, Level: slog.LevelInfo,
+		Meaning: "The request asks for another verb, key type or token type than this answer can give."},
+	UnsupportedCredential: {Label: "unsupported-credential", Status: 500, Sender: true, Code: "UnsupportedSecurityToken", Security: true, Text: textToken, Level: slog.LevelInfo,
+		Meaning: "The Security header holds no user name with a plain password: a digest, a certificate, or nothing."},
+	SecondCredential: {Label: "second-credential", Status: 500, Sender: true, Code: "InvalidSecurity", Security: true, Text: textToken, Level: slog.LevelWarn,
+		Meaning: "The Security header holds another credential or a signature beside the user name."},
+	Expired: {Label: "expired", Status: 500, Sender: true, Code: "MessageExpired", Security: true, Text: textExpired, Level: slog.LevelInfo,
+		Meaning: "The message's Timestamp is too old or in the future; the log line has both clocks."},
+	Misaddressed: {Label: "misaddressed", Status: 500, Sender: true, Code: "InvalidRequest", Text: textMalformed, Level: slog.LevelInfo,
+		Meaning: "wsa:To names another host, port or path than the request came to, or is missing where the farm needs it."},
+
+	UnknownApplication: {Label: "unknown-application", Status: 500, Sender: true, Code: "InvalidScope", Text: textScope, Level: slog.LevelInfo,
+		Meaning: "No application of the policy has this AppliesTo among its realms."},
+	Denied: {Label: "denied", Status: 500, Sender: true, Code: "FailedAuthentication", Text: textDenied, Level: slog.LevelInfo,
+		Meaning: "Policy refuses the request whoever the user is; the audit line names the rule."},
+	DeniedUser: {Label: "denied-user", Status: 500, Sender: true, Code: "FailedAuthentication", Text: textCredential, Level: slog.LevelInfo,
+		Meaning: "Policy refuses this user; to the client it looks like a wrong password."},
+	Conflict: {Label: "conflict", Status: 500, Sender: true, Code: "RequestFailed", Text: textFailed, Level: slog.LevelError,
+		Meaning: "Two rules that apply name different answers; stsgate check reports the pair."},
+
+	UnknownUser: {Label: "unknown-user", Status: 500, Sender: true, Code: "FailedAuthentication", Text: textCredential, Level: slog.LevelInfo,
+		Meaning: "The directory has no account of the name, or the name has no acceptable form."},
+	WrongPassword: {Label: "wrong-password", Status: 500, Sender: true, Code: "FailedAuthentication", Text: textCredential, Level: slog.LevelInfo,
+		Meaning: "The directory or the farm did not accept the password, or refuses the account."},
+	DirectoryDown: {Label: "directory-down", Status: 500, Code: "RequestFailed", Text: textFailed, Level: slog.LevelError,
+		Meaning: "The directory did not answer, and the decision or the sign-in needs it."},
+	FarmDown: {Label: "farm-down", Status: 500, Code: "RequestFailed", Text: textFailed, Level: slog.LevelError,
+		Meaning: "No farm node could be reached, or the connection broke before an answer came."},
+	FarmSlow: {Label: "farm-slow", Status: 500, Code: "RequestFailed", Text: textFailed, Level: slog.LevelError,
+		Meaning: "The farm node took the request and did not answer in time."},
+	FarmDenied: {Label: "farm-denied", Status: 500, Sender: true, Code: "FailedAuthentication", Text: textDenied, Level: slog.LevelInfo,
+		Meaning: "The farm accepted the password and its own rules refused the request (MSIS7068)."},
+	FarmUnknownApplication: {Label: "farm-unknown-application", Status: 500, Sender: true, Code: "InvalidScope", Text: textScope, Level: slog.LevelWarn,
+		Meaning: "The farm accepted the password and does not know the application: its policy file and AD FS differ."},
+	FarmFailed: {Label: "farm-failed", Status: 500, Code: "RequestFailed", Text: textFailed, Level: slog.LevelWarn,
+		Meaning: "The farm answered with another fault; its text is in the log line."},
+
+	AnswerUnreadable: {Label: "answer-unreadable", Status: 500, Code: "RequestFailed", Text: textFailed, Level: slog.LevelError,
+		Meaning: "The farm's answer is not one readable response of the version asked for."},
+	AnswerMismatch: {Label: "answer-mismatch", Status: 500, Code: "RequestFailed", Text: textFailed, Level: slog.LevelError,
+		Meaning: "The farm's answer is for another account or application than the one decided on; it was dropped."},
+	IssuerFailed: {Label: "issuer-failed", Status: 500, Code: "RequestFailed", Text: textFailed, Level: slog.LevelError,
+		Meaning: "The token could not be built or signed; the log line has the cause."},
+	AuditFailed: {Label: "audit-failed", Status: 500, Code: "RequestFailed", Text: textFailed, Level: slog.LevelError,
+		Meaning: "The audit record could not be written, so no answer was given."},
+}
