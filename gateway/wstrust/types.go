@@ -138,6 +138,8 @@ type Answer struct {
 	Token []byte
 	// Assertion is what the token says.
 	Assertion Assertion
+	// Node is the farm node that answered, host:port as configured.
+	Node string
 }
 
 // An Assertion is what a SAML assertion says, read but not verified.
