@@ -10,6 +10,8 @@ const (
 	NSSecurity       = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
 	NSUtility        = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd"
 	NSXML            = "http://www.w3.org/XML/1998/namespace"
+
+	nsXMLNS = "http://www.w3.org/2000/xmlns/"
 )
 
 // ActionFault is the action of every fault (WS-Addressing 1.0 SOAP binding, section 6).
