@@ -1,0 +1,134 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// check says what is wrong with values that are of the right type.
+func (d *decoder) check(c *Config) {
+	if c.Host != "" && !dnsName(c.Host) {
+		d.checkf("host", "want a DNS name in lower case, such as sts.contoso.example, got %q", c.Host)
+	}
+	d.checkEndpoints(c.Endpoints)
+	d.checkUpstream(c)
+	d.sizes(c)
+	d.durations(c)
+}
+
+// dnsName accepts what can stand in a certificate and a Host header: labels of
+// lower-case letters, digits and inner hyphens, not an IP address.
+func dnsName(s string) bool {
+	if _, err := netip.ParseAddr(s); err == nil || len(s) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(s, ".") {
+		if len(label) == 0 || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' ||
+			strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+			return false
+		}
+	}
+	return true
+}
+
+func (d *decoder) checkEndpoints(endpoints Endpoints) {
+	// What the edge compares must be what stands in the request line, so there
+	// is nothing to decode, and no dot at an end that http.sys would drop.
+	spelling := regexp.MustCompile(`^(/[A-Za-z0-9_~-]+(\.[A-Za-z0-9_~-]+)*)+$`)
+	first := make(map[string]int, len(endpoints))
+	if len(endpoints) == 0 {
+		d.checkf("endpoints", "the list is empty")
+	}
+	for i, e := range endpoints {
+		path := "endpoints[" + strconv.Itoa(i) + "].path"
+		if e.Path == "" {
+			continue // reported as missing
+		}
+		if !spelling.MatchString(e.Path) {
+			d.checkf(path, "want segments of ASCII letters, digits and - _ . ~, each after one slash, got %q", e.Path)
+		}
+		if j, twice := first[strings.ToLower(e.Path)]; twice {
+			d.checkf(path, "is that of endpoints[%d] (case does not count)", j)
+		} else {
+			first[strings.ToLower(e.Path)] = i
+		}
+	}
+}
+
+func (d *decoder) checkUpstream(c *Config) {
+	if c.Upstream.ADFS == nil && c.Upstream.Issuer == nil {
+		d.checkf("upstream", "want adfs, issuer, or both")
+	}
+	if farm := c.Upstream.ADFS; farm != nil {
+		for i, node := range farm.Nodes {
+			if err := checkNode(node); err != nil && node != "" {
+				d.checkf("upstream.adfs.nodes["+strconv.Itoa(i)+"]", "%v", err)
+			}
+		}
+	}
+	if issuer := c.Upstream.Issuer; issuer != nil {
+		if u, err := url.Parse(issuer.Entity); issuer.Entity != "" && (err != nil || !u.IsAbs() || strings.ContainsAny(issuer.Entity, " \t\r\n")) {
+			d.checkf("upstream.issuer.entity", "want an absolute URI, got %q", issuer.Entity)
+		}
+		if c.Directory == nil {
+			d.checkf("upstream.issuer", "needs a directory to look users up in")
+		}
+	}
+}
+
+// checkNode accepts https://address and https://address:port and nothing more:
+// name, path and headers of a forwarded request come from elsewhere.
+func checkNode(s string) error {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "https" || u.Hostname() == "" || s != "https://"+u.Host {
+		return fmt.Errorf("want https://address or https://address:port, got %q", s)
+	}
+	if port := u.Port(); port != "" || strings.HasSuffix(u.Host, ":") {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return fmt.Errorf("want a port from 1 to 65535, got %q", port)
+		}
+	}
+	return nil
+}
+
+func (d *decoder) sizes(c *Config) {
+	for _, s := range []struct {
+		path               string
+		value, least, most Size
+	}{
+		{"limits.body", c.Limits.Body, 4 << 10, 1 << 20},
+		{"limits.headers", c.Limits.Headers, 4 << 10, 64 << 10},
+	} {
+		if s.value < s.least || s.value > s.most {
+			d.checkf(s.path, "want %v to %v, got %v", s.least, s.most, s.value)
+		}
+	}
+}
+
+func (d *decoder) durations(c *Config) {
+	type bound struct {
+		path        string
+		value, most time.Duration
+	}
+	all := []bound{
+		{"timeouts.header", c.Timeouts.Header, time.Minute},
+		{"timeouts.body", c.Timeouts.Body, time.Minute},
+		{"timeouts.idle", c.Timeouts.Idle, 10 * time.Minute},
+		{"timeouts.drain", c.Timeouts.Drain, 10 * time.Minute},
+	}
+	if farm := c.Upstream.ADFS; farm != nil {
+		all = append(all,
+			bound{"upstream.adfs.timeouts.dial", farm.Timeouts.Dial, time.Minute},
+			bound{"upstream.adfs.timeouts.answer", farm.Timeouts.Answer, 2 * time.Minute})
+	}
+	for _, b := range all {
+		if b.value <= 0 || b.value > b.most {
+			d.checkf(b.path, "want more than 0 and at most %v, got %v", b.most, b.value)
+		}
+	}
+}

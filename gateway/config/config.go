@@ -1,0 +1,311 @@
+// Package config reads stsgate.yaml: one documented Go struct, decoded
+// strictly, with every mistake reported at once as file:line:column: message.
+//
+// The comments of the fields are the manual. A default stands in the function
+// defaults and nowhere else.
+//
+// The package never opens a certificate, a policy or a listener: it only says
+// whether what is named exists. What it returns is never changed afterwards.
+package config
+
+import (
+	"log/slog"
+	"net/netip"
+	"time"
+)
+
+// Config is the whole of stsgate.yaml. Paths of files are relative to the
+// folder of the file that names them, and absolute once loaded.
+type Config struct {
+	// Host is the federation service name: the Host header of every request
+	// must equal it, and so must the TLS server name where a client sends one.
+	// A DNS name in lower case. Required. Takes effect on restart.
+	Host string `yaml:"host" check:"required"`
+	// Listen has the addresses that clients connect to, at least one.
+	// Required. Takes effect on restart.
+	Listen []Listen `yaml:"listen" check:"required"`
+	// Admin is the operator's listener: /metrics, /healthz and /readyz.
+	// Takes effect on restart.
+	Admin Admin `yaml:"admin"`
+	// Probe is the listener for the load balancer in front, which answers
+	// /adfs/probe. Default: absent, no such listener. Takes effect on restart.
+	Probe *Probe `yaml:"probe"`
+	// Clients says whose word about a client's address is believed. Takes
+	// effect on restart.
+	Clients Clients `yaml:"clients"`
+	// Endpoints are the published paths: the word adfs for the paths that AD FS
+	// publishes and that are served here (user name and password in both
+	// versions, mex, federation metadata), or a list. Default: adfs. Takes
+	// effect on restart.
+	Endpoints Endpoints `yaml:"endpoints"`
+	// Upstream has the ways to answer a request: the farm, the built-in issuer,
+	// or both; the policy chooses for each request. At least one. Required.
+	// Takes effect on restart, apart from the keys that say otherwise.
+	Upstream Upstream `yaml:"upstream"`
+	// Directory is where users are looked up. Default: absent; upstream.issuer
+	// and rules that name users or groups need it. Takes effect on restart,
+	// apart from the keys that say otherwise.
+	Directory *Directory `yaml:"directory"`
+	// Policy is the folder of the policy files. Required. Reloaded on SIGHUP.
+	Policy string `yaml:"policy" check:"required,folder"`
+	// Audit is the record of every exchange. Required. Takes effect on restart.
+	Audit Audit `yaml:"audit" check:"required"`
+	// Limits bounds what a client may send. Takes effect on restart.
+	Limits Limits `yaml:"limits"`
+	// Timeouts bounds how long things may take. Takes effect on restart.
+	Timeouts Timeouts `yaml:"timeouts"`
+	// Log is the log on standard error. Takes effect on restart, apart from the
+	// keys that say otherwise.
+	Log Log `yaml:"log"`
+}
+
+// Listen is one address that clients connect to.
+type Listen struct {
+	// Address is IP:port, or :port for all addresses. A go-sockaddr template
+	// may stand in it: '{{ GetPrivateIP }}:443'. Required. Takes effect on
+	// restart.
+	Address string `yaml:"address" check:"required"`
+	// TLS is the certificate that is shown on this address. Required. Takes
+	// effect on restart, apart from the keys that say otherwise.
+	TLS TLS `yaml:"tls" check:"required"`
+}
+
+// TLS is a certificate with its key.
+type TLS struct {
+	// Certificate is a PEM file: the certificate, then its intermediates. It
+	// must cover host. Required. Reloaded on SIGHUP.
+	Certificate string `yaml:"certificate" check:"required,file"`
+	// Key is a PEM file with the certificate's private key. Required. Reloaded
+	// on SIGHUP.
+	Key string `yaml:"key" check:"required,file"`
+}
+
+// Admin is the operator's listener.
+type Admin struct {
+	// Address is IP:port or a go-sockaddr template; it has no TLS and no
+	// sign-in, so keep it on loopback or on a network of operators. Default:
+	// 127.0.0.1:9090. Takes effect on restart.
+	Address string `yaml:"address" check:"required"`
+}
+
+// Probe is the listener for the load balancer in front.
+type Probe struct {
+	// Address is IP:port, :port, or a go-sockaddr template; plain HTTP.
+	// Required. Takes effect on restart.
+	Address string `yaml:"address" check:"required"`
+}
+
+// Clients says whose word about a client's address is believed.
+type Clients struct {
+	// Proxies are the addresses and prefixes of the proxies in front whose
+	// X-Forwarded-For is believed, such as 10.0.0.7 or 10.0.0.0/28. Prefixes
+	// have no host bits set. Default: empty, nobody is believed. Takes effect
+	// on restart.
+	Proxies []netip.Prefix `yaml:"proxies"`
+}
+
+// Endpoints are the published paths.
+type Endpoints []Endpoint
+
+// Endpoint is one published path.
+type Endpoint struct {
+	// Path is the path in its canonical spelling; a client may spell it in any
+	// case. ASCII letters, digits and - _ . ~ in segments; no query. Required.
+	// Takes effect on restart.
+	Path string `yaml:"path" check:"required"`
+	// Kind is what the path takes: usernamemixed-2005, usernamemixed-13, mex or
+	// federation-metadata. Required. Takes effect on restart.
+	Kind Kind `yaml:"kind" check:"required"`
+}
+
+// Upstream has the ways to answer a request.
+type Upstream struct {
+	// ADFS is the farm that requests are forwarded to. Default: absent, nothing
+	// is forwarded. Takes effect on restart, apart from the keys that say
+	// otherwise.
+	ADFS *ADFS `yaml:"adfs"`
+	// Issuer is the built-in security token service. Default: absent, nothing
+	// is issued here. Takes effect on restart.
+	Issuer *Issuer `yaml:"issuer"`
+}
+
+// ADFS is a farm of AD FS servers.
+type ADFS struct {
+	// Nodes are the servers as https://address or https://address:port. All of
+	// them are asked by the name in host. At least one. Required. Reloaded on
+	// SIGHUP.
+	Nodes []string `yaml:"nodes" check:"required"`
+	// CA is a PEM file of the authorities that may have signed the nodes'
+	// certificates; nothing else is trusted. Required. Reloaded on SIGHUP.
+	CA string `yaml:"ca" check:"required,file"`
+	// Probe is how a node's health is asked: http gets /adfs/probe from port
+	// 80, tls shakes hands on the node's own port, auto takes http where a node
+	// answers it and else tls. Default: auto. Takes effect on restart.
+	Probe ProbeMode `yaml:"probe"`
+	// Timeouts bounds what the farm may take. Takes effect on restart.
+	Timeouts ADFSTimeouts `yaml:"timeouts"`
+}
+
+// ADFSTimeouts bounds what the farm may take.
+type ADFSTimeouts struct {
+	// Dial is for TCP and TLS to a node. Default: 3s, above 0, at most 1m.
+	// Takes effect on restart.
+	Dial time.Duration `yaml:"dial"`
+	// Answer is from the request's last byte to the first of the answer.
+	// Default: 20s, above 0, at most 2m. Takes effect on restart.
+	Answer time.Duration `yaml:"answer"`
+}
+
+// Issuer is the built-in security token service.
+type Issuer struct {
+	// Entity is the issuer's URI in tokens and metadata, which applications
+	// trust by; AD FS writes http://HOST/adfs/services/trust. Required. Takes
+	// effect on restart.
+	Entity string `yaml:"entity" check:"required"`
+	// Signing is the certificate that tokens are signed under. Required. Takes
+	// effect on restart.
+	Signing Signing `yaml:"signing" check:"required"`
+}
+
+// Signing is a signing certificate with its key.
+type Signing struct {
+	// Certificate is a PEM file with the certificate that applications know.
+	// Required. Takes effect on restart.
+	Certificate string `yaml:"certificate" check:"required,file"`
+	// Key is a PEM file with the certificate's private key. Required. Takes
+	// effect on restart.
+	Key string `yaml:"key" check:"required,file"`
+}
+
+// Directory is where users are looked up.
+type Directory struct {
+	// File is a YAML file of users, groups and password hashes. Required.
+	// Reloaded on SIGHUP.
+	File string `yaml:"file" check:"required,file"`
+}
+
+// Audit is the record of every exchange.
+type Audit struct {
+	// File is the file that records are appended to, one JSON line each. It is
+	// created when absent; its folder is not. Required. Takes effect on
+	// restart.
+	File string `yaml:"file" check:"required,path"`
+}
+
+// Limits bounds what a client may send.
+type Limits struct {
+	// Body is the largest body, in bytes or with KiB or MiB. Default: 64KiB,
+	// from 4KiB to 1MiB. Takes effect on restart.
+	Body Size `yaml:"body"`
+	// Headers is the largest request line with all header lines, in bytes or
+	// with KiB. Default: 16KiB, from 4KiB to 64KiB. Takes effect on restart.
+	Headers Size `yaml:"headers"`
+}
+
+// Timeouts bounds how long a client may take, and a stop.
+type Timeouts struct {
+	// Header is for the request line with all header lines, and for the TLS
+	// handshake. Default: 5s, above 0, at most 1m. Takes effect on restart.
+	Header time.Duration `yaml:"header"`
+	// Body is for the whole body. Default: 10s, above 0, at most 1m. Takes
+	// effect on restart.
+	Body time.Duration `yaml:"body"`
+	// Idle is how long a connection is kept between two requests. Default: 60s,
+	// above 0, at most 10m. Takes effect on restart.
+	Idle time.Duration `yaml:"idle"`
+	// Drain is how long a stop waits for requests in flight; it should outlast
+	// the longest answer. Default: 70s, above 0, at most 10m. Takes effect on
+	// restart.
+	Drain time.Duration `yaml:"drain"`
+}
+
+// Log is the log on standard error.
+type Log struct {
+	// Level is the least level that is logged: debug, info, warn or error.
+	// Default: info. Reloaded on SIGHUP.
+	Level Level `yaml:"level"`
+}
+
+// defaults returns a Config of which every key with a default has it.
+// Optional groups are there, so that a file that names a group gets the
+// defaults of its other keys; load drops those that the file does not name.
+func defaults() *Config {
+	return &Config{
+		Admin:     Admin{Address: "127.0.0.1:9090"},
+		Probe:     &Probe{},
+		Endpoints: presetADFS(),
+		Upstream: Upstream{
+			ADFS: &ADFS{
+				Probe:    ProbeAuto,
+				Timeouts: ADFSTimeouts{Dial: 3 * time.Second, Answer: 20 * time.Second},
+			},
+			Issuer: &Issuer{},
+		},
+		Directory: &Directory{},
+		Limits:    Limits{Body: 64 << 10, Headers: 16 << 10},
+		Timeouts:  Timeouts{Header: 5 * time.Second, Body: 10 * time.Second, Idle: 60 * time.Second, Drain: 70 * time.Second},
+		Log:       Log{Level: "info"},
+	}
+}
+
+// presetADFS is what "endpoints: adfs" stands for.
+func presetADFS() Endpoints {
+	return Endpoints{
+		{Path: "/adfs/services/trust/2005/usernamemixed", Kind: UsernameMixed2005},
+		{Path: "/adfs/services/trust/13/usernamemixed", Kind: UsernameMixed13},
+		{Path: "/adfs/services/trust/mex", Kind: MEX},
+		{Path: "/FederationMetadata/2007-06/FederationMetadata.xml", Kind: FederationMetadata},
+	}
+}
+
+// A Kind is what an endpoint takes.
+type Kind string
+
+// The kinds of endpoint.
+const (
+	UsernameMixed2005  Kind = "usernamemixed-2005"  // a WS-Trust Feb 2005 RST with a user name
+	UsernameMixed13    Kind = "usernamemixed-13"    // a WS-Trust 1.3 RST with a user name
+	MEX                Kind = "mex"                 // WS-MetadataExchange
+	FederationMetadata Kind = "federation-metadata" // federation metadata of the issuer
+)
+
+func (Kind) words() []string {
+	return []string{string(UsernameMixed2005), string(UsernameMixed13), string(MEX), string(FederationMetadata)}
+}
+
+// A ProbeMode is how the health of a farm node is asked.
+type ProbeMode string
+
+// The ways to ask a node's health.
+const (
+	ProbeAuto ProbeMode = "auto"
+	ProbeHTTP ProbeMode = "http"
+	ProbeTLS  ProbeMode = "tls"
+)
+
+func (ProbeMode) words() []string {
+	return []string{string(ProbeAuto), string(ProbeHTTP), string(ProbeTLS)}
+}
+
+// A Level is a level of the log.
+type Level string
+
+func (Level) words() []string { return []string{"debug", "info", "warn", "error"} }
+
+// Slog returns the level as log/slog names it; that of info for a value that
+// is none.
+func (l Level) Slog() slog.Level {
+	switch l {
+	case "debug":
+		return slog.LevelDebug
+	case "warn":
+		return slog.LevelWarn
+	case "error":
+		return slog.LevelError
+	default:
+		return slog.LevelInfo
+	}
+}
+
+// A Size is a number of bytes.
+type Size int64

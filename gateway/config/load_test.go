@@ -1,0 +1,150 @@
+package config_test
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"stsgate/gateway/config"
+)
+
+// place copies a fixture into a folder with the files that fixtures name.
+func place(t *testing.T, fixture string) string {
+	t.Helper()
+	source, err := os.ReadFile(fixture)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	if err := os.Mkdir(filepath.Join(folder, "policies"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []string{"tls.crt", "tls.key", "sign.crt", "sign.key", "adfs-ca.pem", "users.yaml"} {
+		if err := os.WriteFile(filepath.Join(folder, f), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := filepath.Join(folder, "stsgate.yaml")
+	if err := os.WriteFile(path, source, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// A bad fixture begins with the messages it must give, all of them and in
+// order: # want line:column: message. FOLDER stands for its folder.
+func TestLoadBad(t *testing.T) {
+	fixtures, err := filepath.Glob("testdata/*.bad.yaml")
+	if err != nil || len(fixtures) < 10 {
+		t.Fatalf("got %d fixtures, error %v", len(fixtures), err)
+	}
+	for _, fixture := range fixtures {
+		t.Run(filepath.Base(fixture), func(t *testing.T) {
+			path := place(t, fixture)
+			var want []string
+			source, _ := os.ReadFile(path)
+			for line := range strings.Lines(string(source)) {
+				if w, ok := strings.CutPrefix(strings.TrimSpace(line), "# want "); ok {
+					want = append(want, path+":"+strings.ReplaceAll(w, "FOLDER", filepath.Dir(path)))
+				}
+			}
+			c, err := config.Load(path)
+			if err == nil || c != nil {
+				t.Fatalf("got %+v and error %v, want none and an error", c, err)
+			}
+			if got := strings.Split(err.Error(), "\n"); !slices.Equal(got, want) {
+				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+			}
+			if _, ok := errors.AsType[*config.Error](err); !ok {
+				t.Errorf("got %T, want *config.Error in it", err)
+			}
+		})
+	}
+}
+
+func TestLoadMinimal(t *testing.T) {
+	path := place(t, "testdata/minimal.good.yaml")
+	got, err := config.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := func(name string) string { return filepath.Join(filepath.Dir(path), name) }
+	want := &config.Config{
+		Host:   "sts.contoso.example",
+		Listen: []config.Listen{{Address: ":443", TLS: config.TLS{Certificate: in("tls.crt"), Key: in("tls.key")}}},
+		Admin:  config.Admin{Address: "127.0.0.1:9090"},
+		Endpoints: config.Endpoints{
+			{Path: "/adfs/services/trust/2005/usernamemixed", Kind: config.UsernameMixed2005},
+			{Path: "/adfs/services/trust/13/usernamemixed", Kind: config.UsernameMixed13},
+			{Path: "/adfs/services/trust/mex", Kind: config.MEX},
+			{Path: "/FederationMetadata/2007-06/FederationMetadata.xml", Kind: config.FederationMetadata},
+		},
+		Upstream: config.Upstream{ADFS: &config.ADFS{
+			Nodes: []string{"https://10.0.0.11"}, CA: in("adfs-ca.pem"), Probe: config.ProbeAuto,
+			Timeouts: config.ADFSTimeouts{Dial: 3 * time.Second, Answer: 20 * time.Second},
+		}},
+		Policy:   in("policies"),
+		Audit:    config.Audit{File: in("audit.jsonl")},
+		Limits:   config.Limits{Body: 65536, Headers: 16384},
+		Timeouts: config.Timeouts{Header: 5 * time.Second, Body: 10 * time.Second, Idle: time.Minute, Drain: 70 * time.Second},
+		Log:      config.Log{Level: "info"},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestLoadFull(t *testing.T) {
+	path := place(t, "testdata/full.good.yaml")
+	got, err := config.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := func(name string) string { return filepath.Join(filepath.Dir(path), name) }
+	tls := config.TLS{Certificate: in("tls.crt"), Key: in("tls.key")}
+	want := &config.Config{
+		Host:   "sts.contoso.example",
+		Listen: []config.Listen{{Address: "{{ GetPrivateIP }}:443", TLS: tls}, {Address: "[::1]:8443", TLS: tls}},
+		Admin:  config.Admin{Address: "127.0.0.1:9191"},
+		Probe:  &config.Probe{Address: ":80"},
+		Clients: config.Clients{Proxies: []netip.Prefix{
+			netip.MustParsePrefix("10.0.0.7/32"), netip.MustParsePrefix("10.1.0.0/28"), netip.MustParsePrefix("fd00::/64"),
+		}},
+		Endpoints: config.Endpoints{
+			{Path: "/adfs/services/trust/13/usernamemixed", Kind: config.UsernameMixed13},
+			{Path: "/trust/mex", Kind: config.MEX},
+		},
+		Upstream: config.Upstream{
+			ADFS: &config.ADFS{
+				Nodes: []string{"https://10.0.0.11", "https://[fd00::11]:8443"}, CA: in("adfs-ca.pem"), Probe: config.ProbeTLS,
+				Timeouts: config.ADFSTimeouts{Dial: 500 * time.Millisecond, Answer: 30 * time.Second},
+			},
+			Issuer: &config.Issuer{
+				Entity:  "http://sts.contoso.example/adfs/services/trust",
+				Signing: config.Signing{Certificate: in("sign.crt"), Key: in("sign.key")},
+			},
+		},
+		Directory: &config.Directory{File: in("users.yaml")},
+		Policy:    in("policies"),
+		Audit:     config.Audit{File: "/var/log/stsgate/audit.jsonl"},
+		Limits:    config.Limits{Body: 128 << 10, Headers: 8192},
+		Timeouts:  config.Timeouts{Header: 2 * time.Second, Body: 5 * time.Second, Idle: 30 * time.Second, Drain: 90 * time.Second},
+		Log:       config.Log{Level: "debug"},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestLoadAbsent(t *testing.T) {
+	_, err := config.Load(filepath.Join(t.TempDir(), "stsgate.yaml"))
+	if !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v, want that the file does not exist", err)
+	}
+}
