@@ -99,7 +99,7 @@ type Request struct {
 	Action, To string
 	// MessageID is what RelatesTo of the answer repeats, empty when absent.
 	MessageID string
-	// Context is the RST's Context attribute.
+	// Context is the RST's Context attribute. The answer repeats it.
 	Context string
 	// AppliesTo is the address of the application asked for, empty when absent.
 	AppliesTo string

@@ -1,0 +1,153 @@
+package wstrust
+
+import (
+	"time"
+
+	"stsgate/gateway/soap"
+)
+
+// An Inbound is a request as it came in, with what HTTP said about it.
+type Inbound struct {
+	// Body is the message as received. The Request keeps it.
+	Body []byte
+	// SOAP is the version that the media type stands for, which the envelope
+	// must have; the zero Version allows any.
+	SOAP soap.Version
+	// SOAPAction are the values of the HTTP header SOAPAction as received.
+	SOAPAction []string
+	// MediaAction is the media type's parameter action, unquoted, empty when absent.
+	MediaAction string
+	// Version is that of the endpoint, which the RequestSecurityToken must
+	// have; the zero Version allows any.
+	Version Version
+	// Now is the time that the message's Timestamp is measured against.
+	Now time.Time
+}
+
+// ReadRequest reads a request to issue a token for a user name and a
+// password (security.md, SOAP-03 to SOAP-10). Everything it does not know is
+// refused. The error is a *soap.Error when the bytes are not one strict SOAP
+// message, and an *Error otherwise.
+//
+// Where the message may go by its To is judged later, by CheckAddress.
+func ReadRequest(in Inbound) (*Request, error) {
+	x := reader{in: &in, r: &Request{Body: in.Body}}
+	if err := x.open(in.Body, soap.Request); err != nil {
+		return nil, err
+	}
+	x.r.SOAP = x.env.Version
+	if err := x.read(); err != nil {
+		return nil, err
+	}
+	return x.r, nil
+}
+
+// TokenKind returns the kind of token that is asked for, SAML11 when the
+// request names none. It reports whether the kind is one that can be issued.
+func (r *Request) TokenKind() (TokenKind, bool) {
+	switch r.TokenType {
+	case "", NSSAML11, profileSAML11:
+		return SAML11, true
+	case NSSAML20, profileSAML20:
+		return SAML20, true
+	default:
+		return 0, false
+	}
+}
+
+// Bearer tells that the request asks for a token without a key. One that
+// names no key type asks for a symmetric key (WS-Trust 1.3, section 9.2).
+func (r *Request) Bearer() bool { return r.KeyType == r.Version.BearerKey() }
+
+// addressed tells that the request has WS-Addressing headers, so that its
+// sender reads those of the answer.
+func (r *Request) addressed() bool { return r.Action != "" || r.To != "" || r.MessageID != "" }
+
+// A reader takes one request apart. What it finds goes to r.
+type reader struct {
+	message
+	in *Inbound
+	r  *Request
+
+	addressing string // the one addressing namespace of the header
+	tolerated  uint32 // a bit for each Tolerance
+}
+
+// read reads the parts in the order in which they are judged: what kind of
+// message it is, who it says it is from, and what it asks for.
+func (x *reader) read() error {
+	if x.in.SOAP != 0 && x.in.SOAP != x.env.Version {
+		return x.refuse(WrongVersion, "SOAP-01", x.doc.Root(), "envelope is of SOAP %v, media type of SOAP %v", x.env.Version, x.in.SOAP)
+	}
+	if err := x.version(); err != nil {
+		return err
+	}
+	if err := x.header(); err != nil {
+		return err
+	}
+	if err := x.token(); err != nil {
+		return err
+	}
+	if err := x.carriers(); err != nil {
+		return err
+	}
+	if x.doc.Comments() > 0 {
+		x.tolerate(Comment)
+	}
+	for t := range numTolerances {
+		if x.tolerated&(1<<t) != 0 {
+			x.r.Tolerated = append(x.r.Tolerated, t)
+		}
+	}
+	return nil
+}
+
+// version reads which version the Body's one element is of.
+func (x *reader) version() error {
+	rst := x.env.Content
+	x.r.Version, x.r.Slash = versionOf(rst.Name.Space)
+	switch {
+	case x.r.Version == 0:
+		return x.refuse(WrongVersion, "SOAP-06", rst, "Body holds %s, which is of no WS-Trust version that is served", name(rst))
+	case x.in.Version != 0 && x.in.Version != x.r.Version:
+		return x.refuse(WrongVersion, "SOAP-06", rst, "Body is of WS-Trust %v, endpoint of %v", x.r.Version, x.in.Version)
+	case rst.Name.Local != "RequestSecurityToken":
+		return x.refuse(Unsupported, "SOAP-06", rst, "Body holds %s where one RequestSecurityToken is answered", name(rst))
+	}
+	if x.r.Slash {
+		x.tolerate(TrustNamespaceSlash)
+	}
+	return nil
+}
+
+// tolerate notes a deviation.
+func (x *reader) tolerate(t Tolerance) { x.tolerated |= 1 << t }
+
+// uri returns the URI that e holds. White space at its ends means nothing to
+// an XML schema and something to WIF: it is tolerated where we issue.
+func (x *reader) uri(e *soap.Element, rule string) (string, error) {
+	text, padded, err := x.text(e, rule)
+	if err != nil {
+		return "", err
+	}
+	if padded {
+		x.tolerate(PaddedURI)
+	}
+	return text, nil
+}
+
+// unread checks an element whose content is of no interest: nothing in it may
+// look like a part of the message that is of interest (security.md, SOAP-05).
+func (x *reader) unread(e *soap.Element, rule string) error {
+	for c := range x.doc.Children(e) {
+		switch c.Name.Space {
+		case soap.NSSOAP11, soap.NSSOAP12, soap.NSSecurity, soap.NSUtility, NSSAML11, NSSAML20,
+			NS2005, NS13, NS13Slash, nsTrust14, nsSignature, nsEncryption, NSPolicy, nsPolicy15:
+			return x.refuse(Malformed, rule, c, "%s inside %s, which is not read", name(c), name(e))
+		}
+		if err := x.unread(c, rule); err != nil {
+			return err
+		}
+	}
+	return nil
+}
