@@ -39,7 +39,7 @@ type Config struct {
 	// effect on restart.
 	Endpoints Endpoints `yaml:"endpoints"`
 	// Upstream has the ways to answer a request: the farm, the built-in issuer,
-	// or both; the policy chooses for each request. At least one. Required.
+	// or both; the policy chooses for each request. One of them is required.
 	// Takes effect on restart, apart from the keys that say otherwise.
 	Upstream Upstream `yaml:"upstream"`
 	// Directory is where users are looked up. Default: absent; upstream.issuer
