@@ -124,7 +124,7 @@ func (m *message) qname(e *soap.Element) soap.Name {
 	if err != nil {
 		return soap.Name{}
 	}
-	name, err := m.doc.Resolve(e, strings.Trim(text, " \t\r\n"))
+	name, err := m.doc.Resolve(e, strings.Trim(text, space))
 	if err != nil {
 		return soap.Name{}
 	}
@@ -137,5 +137,5 @@ func (m *message) reason(e *soap.Element) string {
 	if err != nil {
 		return ""
 	}
-	return strings.Trim(text, " \t\r\n")
+	return strings.Trim(text, space)
 }

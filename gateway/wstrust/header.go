@@ -35,10 +35,10 @@ func (x *reader) header() error {
 			}
 		}
 	}
-	if x.tolerated&(1<<MessageIDSpelling) != 0 && x.r.MessageID != "" {
+	if x.has(MessageIDSpelling) && !x.id.empty() {
 		return x.refuse(Malformed, "SOAP-05", x.env.Header, "a misspelt message id beside MessageID")
 	}
-	if x.r.To == "" || x.r.Action == "" {
+	if x.to.empty() || x.r.Action == "" {
 		x.tolerate(NoAddressing)
 	}
 	if security == nil {
@@ -82,16 +82,19 @@ func (x *reader) addressingBlock(block *soap.Element, mustUnderstand bool) (err 
 		x.r.Action, err = x.uri(block, "SOAP-03")
 	case "To":
 		// White space at its ends is cut by WCF as well.
-		x.r.To, _, err = x.text(block, "SOAP-04")
+		x.to, _, err = x.takeTrimmed(block, "SOAP-04")
 	case "MessageID":
-		x.r.MessageID, err = x.messageID(block)
+		x.id, _, err = x.takeTrimmed(block, "SOAP-04")
+		if err == nil && x.id.to-x.id.from > maxID {
+			err = x.refuse(Malformed, "SOAP-04", block, "MessageID is longer than %d bytes", maxID)
+		}
 	case "ReplyTo":
 		err = x.replyTo(block)
 	case "messageID", "MessageId":
 		if mustUnderstand {
 			return x.refuse(Malformed, "SOAP-05", block, "%s must be understood and is no header of WS-Addressing", name(block))
 		}
-		if x.tolerated&(1<<MessageIDSpelling) != 0 {
+		if x.has(MessageIDSpelling) {
 			return x.refuse(Malformed, "SOAP-05", block, "two misspelt message ids")
 		}
 		x.tolerate(MessageIDSpelling)
@@ -100,18 +103,6 @@ func (x *reader) addressingBlock(block *soap.Element, mustUnderstand bool) (err 
 		err = x.refuse(Malformed, "SOAP-04", block, "the addressing header %s is not accepted", block.Name.Local)
 	}
 	return err
-}
-
-// messageID reads the id that RelatesTo of the answer repeats.
-func (x *reader) messageID(block *soap.Element) (string, error) {
-	id, _, err := x.text(block, "SOAP-04")
-	if err != nil {
-		return "", err
-	}
-	if len(id) > maxID {
-		return "", x.refuse(Malformed, "SOAP-04", block, "MessageID is longer than %d bytes", maxID)
-	}
-	return id, nil
 }
 
 // replyTo accepts no other reply address than the sender itself, and no

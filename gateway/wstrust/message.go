@@ -9,6 +9,9 @@ import (
 	"stsgate/gateway/soap"
 )
 
+// space is the white space of XML.
+const space = " \t\r\n"
+
 // A message is a scanned envelope that is being taken apart.
 type message struct {
 	doc *soap.Document
@@ -71,7 +74,7 @@ func (m *message) text(e *soap.Element, rule string) (text string, padded bool, 
 	if err != nil {
 		return "", false, err
 	}
-	text = strings.Trim(whole, " \t\r\n")
+	text = strings.Trim(whole, space)
 	if text == "" {
 		return "", false, m.refuse(Malformed, rule, e, "%s is empty", name(e))
 	}
@@ -127,9 +130,9 @@ func name(e *soap.Element) string {
 	case soap.NSSOAP11, soap.NSSOAP12, soap.NSAddressing, soap.NSSecurity, soap.NSUtility, NS2005, NS13, NSPolicy:
 		return e.Name.Local
 	}
-	space := e.Name.Space
-	if len(space) > maxNamespace {
-		space = space[:maxNamespace] + "..."
+	namespace := e.Name.Space
+	if len(namespace) > maxNamespace {
+		namespace = namespace[:maxNamespace] + "..."
 	}
-	return fmt.Sprintf("%s in namespace %q", e.Name.Local, space)
+	return fmt.Sprintf("%s in namespace %q", e.Name.Local, namespace)
 }

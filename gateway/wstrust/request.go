@@ -1,6 +1,7 @@
 package wstrust
 
 import (
+	"bytes"
 	"time"
 
 	"stsgate/gateway/soap"
@@ -31,7 +32,7 @@ type Inbound struct {
 //
 // Where the message may go by its To is judged later, by CheckAddress.
 func ReadRequest(in Inbound) (*Request, error) {
-	x := reader{in: &in, r: &Request{Body: in.Body}}
+	x := reader{in: in, r: &Request{Body: in.Body}, fresh: make([]byte, 0, 256)}
 	if err := x.open(in.Body, soap.Request); err != nil {
 		return nil, err
 	}
@@ -66,12 +67,22 @@ func (r *Request) addressed() bool { return r.Action != "" || r.To != "" || r.Me
 // A reader takes one request apart. What it finds goes to r.
 type reader struct {
 	message
-	in *Inbound
+	in Inbound
 	r  *Request
 
 	addressing string // the one addressing namespace of the header
 	tolerated  uint32 // a bit for each Tolerance
+
+	// Texts that differ from message to message. They lie in fresh, behind one
+	// another, and become one string in the end.
+	fresh                     []byte
+	to, id, user, application extent
 }
+
+// An extent is a part of reader.fresh.
+type extent struct{ from, to int }
+
+func (e extent) empty() bool { return e.from == e.to }
 
 // read reads the parts in the order in which they are judged: what kind of
 // message it is, who it says it is from, and what it asks for.
@@ -88,18 +99,53 @@ func (x *reader) read() error {
 	if err := x.token(); err != nil {
 		return err
 	}
+	x.keep()
 	if err := x.carriers(); err != nil {
 		return err
 	}
 	if x.doc.Comments() > 0 {
 		x.tolerate(Comment)
 	}
+	x.r.Tolerated = x.r.tolerances[:0]
 	for t := range numTolerances {
-		if x.tolerated&(1<<t) != 0 {
+		if x.has(t) {
 			x.r.Tolerated = append(x.r.Tolerated, t)
 		}
 	}
 	return nil
+}
+
+// take appends the text of e to fresh.
+func (x *reader) take(e *soap.Element) (extent, error) {
+	from := len(x.fresh)
+	fresh, err := x.doc.AppendText(x.fresh, e)
+	x.fresh = fresh
+	return extent{from, len(fresh)}, err
+}
+
+// takeTrimmed is take without the white space at the ends of the text, which
+// must not be empty. It reports whether there was any.
+func (x *reader) takeTrimmed(e *soap.Element, rule string) (t extent, padded bool, err error) {
+	whole, err := x.take(e)
+	if err != nil {
+		return t, false, err
+	}
+	text := bytes.TrimLeft(x.fresh[whole.from:], space)
+	t.from = whole.to - len(text)
+	t.to = t.from + len(bytes.TrimRight(text, space))
+	if t.empty() {
+		return t, false, x.refuse(Malformed, rule, e, "%s is empty", name(e))
+	}
+	return t, t != whole, nil
+}
+
+// keep stores the texts that were taken.
+func (x *reader) keep() {
+	all := string(x.fresh)
+	x.r.To = all[x.to.from:x.to.to]
+	x.r.MessageID = all[x.id.from:x.id.to]
+	x.r.Username = all[x.user.from:x.user.to]
+	x.r.AppliesTo = all[x.application.from:x.application.to]
 }
 
 // version reads which version the Body's one element is of.
@@ -122,6 +168,9 @@ func (x *reader) version() error {
 
 // tolerate notes a deviation.
 func (x *reader) tolerate(t Tolerance) { x.tolerated |= 1 << t }
+
+// has tells that a deviation was noted.
+func (x *reader) has(t Tolerance) bool { return x.tolerated&(1<<t) != 0 }
 
 // uri returns the URI that e holds. White space at its ends means nothing to
 // an XML schema and something to WIF: it is tolerated where we issue.

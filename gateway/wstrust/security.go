@@ -85,7 +85,7 @@ func (x *reader) usernameToken(token *soap.Element) error {
 	if username == nil || password == nil {
 		return x.refuse(UnsupportedCredential, "SOAP-07", token, "UsernameToken without Username and Password")
 	}
-	user, err := x.doc.Text(username)
+	user, err := x.take(username)
 	if err != nil {
 		return err
 	}
@@ -95,10 +95,10 @@ func (x *reader) usernameToken(token *soap.Element) error {
 		clear(secret)
 		return err
 	}
-	if user == "" || len(secret) == 0 {
+	if user.empty() || len(secret) == 0 {
 		return x.refuse(UnsupportedCredential, "SOAP-07", token, "Username or Password is empty")
 	}
-	x.r.Username, x.r.Password = user, account.NewPassword(secret)
+	x.user, x.r.Password = user, account.NewPassword(secret)
 	return nil
 }
 

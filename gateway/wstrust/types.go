@@ -115,6 +115,8 @@ type Request struct {
 	// Tolerated names the deviations from the specifications that this message
 	// has and that are accepted, from a closed list.
 	Tolerated []Tolerance
+
+	tolerances [numTolerances]Tolerance // room for Tolerated
 }
 
 // A Lifetime is the span in which a token is valid.
