@@ -1,0 +1,170 @@
+package policy
+
+import (
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// An Answer is one of the two ways to answer a request.
+type Answer uint8
+
+const (
+	NoAnswer Answer = iota // none is named
+	Forward                // the farm answers
+	Issue                  // the built-in issuer answers
+)
+
+var answerNames = [...]string{NoAnswer: "none", Forward: "forward", Issue: "issue"}
+
+// String returns "forward", "issue" or "none".
+func (a Answer) String() string { return answerNames[a] }
+
+// Token kinds, as Application.Token names them.
+const (
+	SAML11 = "saml1.1"
+	SAML20 = "saml2.0"
+)
+
+// Lifetimes of issued tokens (security.md, TOK-03).
+const (
+	defaultLifetime = time.Hour
+	minLifetime     = time.Minute
+	maxLifetime     = 8 * time.Hour
+)
+
+// AnyRealm is the realm of the application that takes every realm that no
+// other one has.
+const AnyRealm = "*"
+
+// An Application is a relying party, and what a token for it holds. It must
+// not be changed.
+type Application struct {
+	Name string
+	// Realms are the AppliesTo addresses that name it.
+	Realms []string
+	// Answer is how its requests are answered unless an allow says otherwise.
+	Answer Answer
+	// Token is the kind of token to issue when the request names none, SAML11
+	// or SAML20.
+	Token string
+	// Lifetime is how long an issued token is valid, 1 minute to 8 hours.
+	Lifetime time.Duration
+	// NameID is the subject of an issued token, Claims are its claims.
+	NameID NameID
+	Claims []ClaimRule
+	// AnswerEncrypted tells that the farm encrypts its tokens for this
+	// application, so that nothing in them can be checked.
+	AnswerEncrypted bool
+
+	at place
+}
+
+// Application returns the application that a realm names, or nil. Realms are
+// compared byte for byte.
+func (s *Set) Application(realm string) *Application {
+	if sc := s.scope(realm); sc != nil {
+		return sc.application
+	}
+	return nil
+}
+
+// readApplications reads the key of that name.
+func (l *loader) readApplications(r *reader, n *yaml.Node) {
+	for _, f := range r.entries(n, "a mapping of application names") {
+		a := &Application{at: r.at(f.key)}
+		var ok bool
+		if a.Name, ok = r.name(f.key, "an application name"); ok {
+			if old := l.applications[a.Name]; old != nil {
+				r.fail(f.key, "application %q is defined already at %s:%d", a.Name, old.at.file, old.at.line)
+			} else {
+				l.applications[a.Name] = a
+			}
+		}
+		l.application(r, f, a)
+	}
+}
+
+func (l *loader) application(r *reader, f field, a *Application) {
+	fields := r.fields(f.value, inApplication, "a mapping with realms and answer")
+	if fields == nil {
+		return
+	}
+	if realms, ok := fields["realms"]; ok {
+		l.readRealms(r, realms.value, a)
+	} else {
+		r.fail(f.key, "application %q needs realms", f.key.Value)
+	}
+	if answer, ok := fields["answer"]; ok {
+		a.Answer = r.answer(answer.value)
+		if a.Answer == Issue && l.realms[AnyRealm] == a {
+			r.fail(answer.value, `an application for all realms ("*") can only forward`)
+		}
+	} else {
+		r.fail(f.key, "application %q needs an answer: forward or issue", f.key.Value)
+	}
+	a.Token, a.Lifetime = SAML11, defaultLifetime
+	if token, ok := fields["token"]; ok {
+		a.Token, _ = r.word(token.value, SAML11, SAML20)
+	}
+	if lifetime, ok := fields["lifetime"]; ok {
+		a.Lifetime = r.lifetime(lifetime.value)
+	}
+	if encrypted, ok := fields["answer_encrypted"]; ok {
+		a.AnswerEncrypted = r.truth(encrypted.value)
+	}
+	r.tokenContent(fields, a)
+}
+
+// readRealms reads the realms of an application and checks that no other one
+// has them.
+func (l *loader) readRealms(r *reader, n *yaml.Node, a *Application) {
+	list := r.texts(n, "a list of realms", "realm", func(c *yaml.Node) (string, bool) { return r.text(c, "a realm") })
+	for _, realm := range list {
+		fail := func(format string, args ...any) { r.failAt(realm.at.line, realm.at.column, format, args...) }
+		if strings.Contains(realm.text, " ") {
+			fail("realm %q: a realm has no spaces", realm.text)
+		}
+		switch {
+		case realm.text == AnyRealm && len(list) > 1:
+			fail(`the realm "*" already stands for all others: it is alone in its list`)
+		case realm.text != AnyRealm && strings.Contains(realm.text, "*"):
+			fail(`realm %q: realms are compared exactly, and "*" alone stands for all others`, realm.text)
+		}
+		if other := l.realms[realm.text]; other != nil {
+			fail("realm %q belongs to the application at %s:%d already", realm.text, other.at.file, other.at.line)
+			continue
+		}
+		l.realms[realm.text] = a
+		a.Realms = append(a.Realms, realm.text)
+	}
+}
+
+// answer reads forward or issue.
+func (r *reader) answer(n *yaml.Node) Answer {
+	switch s, _ := r.word(n, Forward.String(), Issue.String()); s {
+	case Forward.String():
+		return Forward
+	case Issue.String():
+		return Issue
+	default:
+		return NoAnswer
+	}
+}
+
+// lifetime reads how long a token is valid.
+func (r *reader) lifetime(n *yaml.Node) time.Duration {
+	s, ok := r.text(n, "a duration such as 60m")
+	if !ok {
+		return 0
+	}
+	d, err := time.ParseDuration(s)
+	switch {
+	case err != nil:
+		r.fail(n, "%q is not a duration such as 60m or 8h", s)
+	case d < minLifetime || d > maxLifetime:
+		r.fail(n, "a token is valid for 1m to 8h, not %s", s)
+	}
+	return d
+}

@@ -1,0 +1,55 @@
+// Package policy decides which request may have a token, and how it is
+// answered: facts go in, a [Decision] comes out. It also says what the tokens
+// of an application hold.
+//
+// It is pure: it reads no clock and does no I/O but through the fs.FS that
+// [Load] is given, and deciding cannot fail. It must never learn a password,
+// and never know of SOAP, HTTP or refusals.
+//
+// # The language
+//
+// A policy set is all files *.yaml of one directory, without those called
+// *_test.yaml. Each file may have any of three keys, and a name is defined
+// once in all files together:
+//
+//	networks:
+//	  offices: [198.51.100.0/24, 2001:db8:10::/48]
+//	  partners: {file: networks/partners.txt}
+//	applications:
+//	  payroll: {realms: ["urn:payroll"], answer: issue}
+//	rules:
+//	  - name: staff may use payroll from the offices
+//	    match: {groups: [staff], networks: [offices], applications: [payroll]}
+//	    allow: {}
+//	  - name: the old version stops
+//	    match: {versions: ["1.2"], not: {groups: [migrating]}}
+//	    deny: {}
+//	    mode: report-only
+//
+// Order never matters, neither of rules nor of files. A request passes when
+// no deny applies and at least one allow matches. The keys of a match must
+// all hold, and the values of one key are alternatives. Under not, each key is
+// negated by itself: not: {networks: [a], groups: [b]} means in none of a and
+// in none of b. A rule for every request says match: everyone; an empty match
+// or an empty list is a mistake. [Keys] lists all keys.
+//
+// What cannot be known counts against the request, by Kleene's logic: a
+// condition on an unknown fact is unknown, a match with a condition that is
+// false is false, and one with an unknown condition is otherwise unknown. An
+// unknown deny applies, an unknown allow does not. Several client addresses
+// that fall on both sides of a networks condition make it unknown.
+//
+// A rule with mode: report-only is evaluated and reported, and does not
+// count. An allow may have expires, and does not match from that second on.
+// What expires is always an opening, so a deny cannot have it.
+//
+// An application says how it is answered; an allow may say otherwise with
+// allow: {answer: issue}. When the allows that match name an answer, it is
+// theirs that holds, and two different ones refuse the request ([Conflict]).
+// A request for an application that no file names is refused before the
+// rules. The realm "*" stands for every realm that no other application has;
+// it is forwarded, never issued for.
+//
+// A mistake anywhere refuses the whole set, and all mistakes of all files are
+// reported at once, as file:line:column: message.
+package policy

@@ -1,0 +1,134 @@
+package policy
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// maxMistakes bounds what is reported of one network file: a wrong file has
+// one mistake a line.
+const maxMistakes = 20
+
+// A network is a named set of prefixes.
+type network struct {
+	name     string
+	at       place
+	prefixes []netip.Prefix
+	used     bool // a rule names it
+}
+
+// networks reads the key of that name.
+func (l *loader) networks(r *reader, n *yaml.Node) {
+	for _, f := range r.entries(n, "a mapping of network names") {
+		net := &network{at: r.at(f.key)}
+		var ok bool
+		if net.name, ok = r.name(f.key, "a network name"); ok {
+			if old := l.set.networks[net.name]; old != nil {
+				r.fail(f.key, "network %q is defined already at %s:%d", net.name, old.at.file, old.at.line)
+			} else {
+				l.set.networks[net.name] = net
+			}
+		}
+		if f.value.Kind == yaml.MappingNode {
+			net.prefixes = l.networkFile(r, f.value)
+			continue
+		}
+		for _, v := range r.list(f.value, "a list of prefixes, or {file: NAME}") {
+			s, ok := r.text(v, "a prefix such as 192.0.2.0/24")
+			if !ok {
+				continue
+			}
+			p, err := parsePrefix(s)
+			if err != nil {
+				r.fail(v, "%v", err)
+				continue
+			}
+			net.prefixes = append(net.prefixes, p)
+		}
+	}
+}
+
+// networkFile reads the prefixes of {file: NAME}.
+func (l *loader) networkFile(r *reader, n *yaml.Node) []netip.Prefix {
+	f, ok := r.fields(n, inNetwork, "a mapping")["file"]
+	if !ok {
+		r.fail(n, "want {file: NAME}")
+		return nil
+	}
+	name, ok := r.text(f.value, "a file name")
+	if !ok {
+		return nil
+	}
+	if !fs.ValidPath(name) || name == "." {
+		r.fail(f.value, "%q is not a file in the policy directory or below, written with slashes and without ..", name)
+		return nil
+	}
+	content, err := l.read(name, maxNetworkFile)
+	if err != nil {
+		r.fail(f.value, "%v", err)
+		return nil
+	}
+	return (&reader{file: name, errs: r.errs}).prefixes(content)
+}
+
+// prefixes reads one prefix or address a line.
+func (r *reader) prefixes(content []byte) []netip.Prefix {
+	before := len(*r.errs)
+	var all []netip.Prefix
+	line := 0
+	for text := range bytes.Lines(content) {
+		line++
+		text, _, _ = bytes.Cut(text, []byte("#"))
+		entry := bytes.TrimSpace(text)
+		if len(entry) == 0 {
+			continue
+		}
+		p, err := parsePrefix(string(entry))
+		if err == nil {
+			all = append(all, p)
+			continue
+		}
+		if len(*r.errs)-before == maxMistakes {
+			r.failAt(line, 1, "too many mistakes: the rest of the file is not read")
+			return all
+		}
+		r.failAt(line, 1+bytes.Index(text, entry), "%v", err)
+	}
+	if len(all) == 0 && len(*r.errs) == before {
+		r.failAt(1, 1, "the file holds no prefix")
+	}
+	return all
+}
+
+// parsePrefix reads a prefix or a single address (security.md, HDR-07). What
+// could be meant in two ways is refused: host bits, zones, and IPv4 addresses
+// in IPv6 form.
+func parsePrefix(s string) (netip.Prefix, error) {
+	var p netip.Prefix
+	var err error
+	if strings.Contains(s, "/") {
+		p, err = netip.ParsePrefix(s)
+	} else {
+		var a netip.Addr
+		if a, err = netip.ParseAddr(s); err == nil {
+			p = netip.PrefixFrom(a, a.BitLen())
+		}
+	}
+	switch {
+	case strings.Contains(s, "%"):
+		return p, errors.New("an address of a network has no zone")
+	case err != nil:
+		return p, fmt.Errorf("%.64q is neither a prefix such as 192.0.2.0/24 nor an address", s)
+	case p.Addr().Is4In6():
+		return p, fmt.Errorf("%s is an IPv4 address in IPv6 form: write it as IPv4", s)
+	case p.Masked() != p:
+		return p, fmt.Errorf("%s has bits behind its length: did you mean %s?", s, p.Masked())
+	}
+	return p, nil
+}
