@@ -155,5 +155,5 @@ func (f *Fault) appendSubcode(dst []byte) []byte {
 	dst = append(dst, ` xmlns:a="`...)
 	dst = EscapeAttr(dst, f.Subcode.Space)
 	dst = append(dst, `">a:`...)
-	return append(dst, f.Subcode.Local...)
+	return EscapeText(dst, f.Subcode.Local)
 }

@@ -1,0 +1,123 @@
+package soap_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"stsgate/gateway/soap"
+)
+
+// padded returns prefix and suffix with as many x between as make n bytes.
+func padded(prefix, suffix string, n int) string {
+	return prefix + strings.Repeat("x", n-len(prefix)-len(suffix)) + suffix
+}
+
+func numbered(format string, n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, format, i)
+	}
+	return b.String()
+}
+
+func nested(n int) string { return strings.Repeat("<e>", n) + strings.Repeat("</e>", n) }
+
+// declared returns a document of nested elements with n declarations in scope
+// of the innermost, all of one namespace.
+func declared(n int) string {
+	const perTag = 20
+	var open, closing strings.Builder
+	for i := 0; i < n; i += perTag {
+		open.WriteString("<e" + numbered(" xmlns:p%d='urn:p'", min(perTag, n-i)) + ">")
+		closing.WriteString("</e>")
+	}
+	return open.String() + closing.String()
+}
+
+func TestLimits(t *testing.T) {
+	requests, answers := []soap.Profile{soap.Request}, []soap.Profile{soap.Answer, soap.Metadata}
+	for _, c := range []struct {
+		name     string
+		profiles []soap.Profile
+		limit    int
+		document func(n int) string
+	}{
+		{"nested elements", requests, 31, nested},
+		{"nested elements", answers, 64, nested},
+		{"nested elements, the last one empty", requests, 31, func(n int) string {
+			return strings.Repeat("<e>", n-1) + "<f/>" + strings.Repeat("</e>", n-1)
+		}},
+		{"elements", requests, 512, func(n int) string { return "<e>" + strings.Repeat("<f/>", n-1) + "</e>" }},
+		{"elements", answers, 16384, func(n int) string { return "<e>" + strings.Repeat("<f></f>", n-1) + "</e>" }},
+		{"attributes", requests, 32, func(n int) string { return "<e" + numbered(" a%d=''", n) + "/>" }},
+		{"attributes", answers, 64, func(n int) string { return "<e" + numbered(" a%d=''", n) + "/>" }},
+		{"attributes and declarations", requests, 32, func(n int) string {
+			return "<e xmlns='urn:e' xmlns:p='urn:p'" + numbered(" a%d=''", n-2) + "/>"
+		}},
+		{"start tag", requests, 4000, func(n int) string { return padded("<e a='", "'>", n) + "</e>" }},
+		{"start tag", answers, 16000, func(n int) string { return padded("<e a='", "'>", n) + "</e>" }},
+		{"empty-element tag", requests, 4000, func(n int) string { return padded("<e", "/>", n) }},
+		{"white space in a start tag", requests, 4000, func(n int) string {
+			return "<e" + strings.Repeat(" ", n-4) + "/>"
+		}},
+		{"end tag", requests, 4000, func(n int) string { return "<e></e" + strings.Repeat("\n", n-4) + ">" }},
+		{"text", requests, 16 << 10, func(n int) string { return "<e>" + padded("", "", n) + "</e>" }},
+		{"text", answers, 256 << 10, func(n int) string { return "<e>" + padded("", "", n) + "</e>" }},
+		{"white space", requests, 16 << 10, func(n int) string { return "<e>" + strings.Repeat("\n", n) + "</e>" }},
+		{"text of references", requests, 16 << 10, func(n int) string {
+			return "<e>" + strings.Repeat("&lt;", n/4) + strings.Repeat("x", n%4) + "</e>"
+		}},
+		{"comment", requests, 16 << 10, func(n int) string { return "<e>" + padded("<!--", "-->", n) + "</e>" }},
+		{"namespaces", requests, 32, func(n int) string { return "<e>" + numbered("<f xmlns='urn:%d'/>", n) + "</e>" }},
+		{"namespaces", answers, 64, func(n int) string { return "<e>" + numbered("<f xmlns='urn:%d'/>", n) + "</e>" }},
+		{"declarations in scope", requests, 64, declared},
+		{"declarations in scope", answers, 128, declared},
+		{"document", requests, 64 << 10, spread},
+		{"document", answers, 1 << 20, spread},
+	} {
+		for _, p := range c.profiles {
+			t.Run(fmt.Sprintf("DOS-03 %s, profile %d", c.name, p), func(t *testing.T) {
+				for _, n := range []int{c.limit - 1, c.limit, c.limit + 1} {
+					want := accepted
+					if n > c.limit {
+						want = "DOS-03"
+					}
+					if got := ruleOf(t, c.document(n), p); got != want {
+						t.Errorf("%d: got rule %q, want %q", n, got, want)
+					}
+				}
+			})
+		}
+	}
+}
+
+// spread returns a document of n bytes that stays within the other limits.
+func spread(n int) string {
+	const text = 8000
+	var b strings.Builder
+	b.WriteString("<e>")
+	for n-b.Len() > text+7+4 {
+		b.WriteString("<f>" + strings.Repeat("x", text) + "</f>")
+	}
+	b.WriteString(strings.Repeat(" ", n-b.Len()-4) + "</e>")
+	return b.String()
+}
+
+func TestAttacksAreRefused(t *testing.T) {
+	for _, c := range []struct{ name, src, rule string }{
+		{"DOS-03 endless open tags", strings.Repeat("<a>", 20000), "DOS-03"},
+		{"DOS-03 thousands of attributes", "<e" + numbered(" a%d=''", 6000) + "/>", "DOS-03"},
+		{"DOS-03 thousands of declarations", "<e" + numbered(" xmlns:a%d='u'", 3000) + "/>", "DOS-03"},
+		{"DOS-03 name of 60 KiB", "<" + strings.Repeat("n", 60<<10) + "/>", "DOS-03"},
+		{"DOS-03 value of 60 KiB", "<e a='" + strings.Repeat("n", 60<<10) + "'/>", "DOS-03"},
+		{"XML-06 quadratic blow-up", "<!DOCTYPE e [<!ENTITY a '" + strings.Repeat("x", 50000) + "'>]><e>" +
+			strings.Repeat("&a;", 1000) + "</e>", "XML-06"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := ruleOf(t, c.src, soap.Request); got != c.rule {
+				t.Errorf("got rule %q, want %q", got, c.rule)
+			}
+		})
+	}
+}
