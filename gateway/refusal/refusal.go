@@ -58,6 +58,7 @@ const (
 	WrongMediaType
 	TooLarge
 	BodyUnread
+	ClientGone
 	Draining
 
 	// The message cannot be read, or is not one for this gateway.

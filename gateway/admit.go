@@ -1,0 +1,147 @@
+package gateway
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"stsgate/gateway/refusal"
+	"stsgate/gateway/soap"
+)
+
+// locate finds the client's address.
+func (x *exchange) locate() { x.client = x.g.c.Clients.Locate(peer(x.in), x.in.Header) }
+
+// admit looks at what precedes the message, and reads it. After it the fault
+// writer knows which SOAP version the client speaks.
+func (x *exchange) admit() error {
+	var err error
+	if x.media, err = readMediaType(x.in.Header); err != nil {
+		return &refusal.Refusal{Reason: refusal.WrongMediaType, Err: err}
+	}
+	x.soap = x.media.soap
+	x.body, err = readBody(x.w, x.in, x.g.c.MaxBody, x.g.c.BodyTimeout)
+	return err
+}
+
+// A mediaType is the Content-Type of a SOAP message.
+type mediaType struct {
+	soap   soap.Version
+	action string // SOAP 1.2's parameter, empty when absent
+}
+
+// readMediaType accepts exactly what SOAP-01 and SOAP-02 list: one header,
+// text/xml or application/soap+xml, UTF-8 or no charset, no Content-Encoding.
+func readMediaType(h http.Header) (mediaType, error) {
+	if len(h["Content-Encoding"]) > 0 {
+		return mediaType{}, errors.New("the body has a Content-Encoding")
+	}
+	values := h["Content-Type"]
+	if len(values) != 1 {
+		return mediaType{}, errors.New("not exactly one Content-Type header")
+	}
+	switch values[0] { // what nearly every client sends needs no parsing
+	case "application/soap+xml; charset=utf-8":
+		return mediaType{soap: soap.V12}, nil
+	case "text/xml; charset=utf-8":
+		return mediaType{soap: soap.V11}, nil
+	}
+	// ParseMediaType refuses doubled parameters and lower-cases names.
+	kind, params, err := mime.ParseMediaType(values[0])
+	if err != nil {
+		return mediaType{}, errors.New("the Content-Type header is malformed")
+	}
+	var m mediaType
+	switch kind {
+	case soap.V11.MediaType():
+		m.soap = soap.V11
+	case soap.V12.MediaType():
+		m.soap = soap.V12
+	default:
+		return mediaType{}, errors.New("the media type is not that of a SOAP message")
+	}
+	for name, value := range params {
+		switch {
+		case name == "charset" && strings.EqualFold(value, "utf-8"):
+		case name == "action" && m.soap == soap.V12:
+			m.action = value
+		default:
+			return mediaType{}, errors.New("the media type has a parameter or charset that is not accepted")
+		}
+	}
+	if strings.Contains(values[0], `\`) {
+		return mediaType{}, errors.New("the media type has an escaped value")
+	}
+	return m, nil
+}
+
+// A body is a request body in a buffer of ours, which is wiped before it is
+// used again: it holds a password.
+type body struct{ b []byte }
+
+var bodies = sync.Pool{New: func() any { return new(body) }}
+
+// readBody reads the whole body before anything is decided or sent anywhere
+// (security.md, HTTP-01).
+func readBody(w http.ResponseWriter, r *http.Request, limit int64, timeout time.Duration) (*body, error) {
+	if r.ContentLength > limit {
+		return nil, refusal.New(refusal.TooLarge, "body of %d bytes, limit %d", r.ContentLength, limit)
+	}
+	control := http.NewResponseController(w)
+	if err := control.SetReadDeadline(time.Now().Add(timeout)); err != nil {
+		return nil, refusal.New(refusal.Internal, "set read deadline: %w", err)
+	}
+	size := r.ContentLength + 1
+	if r.ContentLength < 0 {
+		size = 4096
+	}
+	x := bodies.Get().(*body)
+	if int64(cap(x.b)) < size {
+		x.b = make([]byte, 0, max(size, 4096))
+	}
+	if err := x.fill(r.Body, limit); err != nil {
+		x.release()
+		return nil, err
+	}
+	// The deadline was for the body. Left standing it would later look like a
+	// client that went away.
+	if err := control.SetReadDeadline(time.Time{}); err != nil {
+		x.release()
+		return nil, refusal.New(refusal.Internal, "clear read deadline: %w", err)
+	}
+	return x, nil
+}
+
+func (x *body) fill(in io.Reader, limit int64) error {
+	for {
+		if len(x.b) == cap(x.b) {
+			grown := append(make([]byte, 0, 2*cap(x.b)), x.b...)
+			clear(x.b)
+			x.b = grown
+		}
+		n, err := in.Read(x.b[len(x.b):cap(x.b)])
+		x.b = x.b[:len(x.b)+n]
+		switch {
+		case int64(len(x.b)) > limit:
+			return refusal.New(refusal.TooLarge, "body of more than %d bytes", limit)
+		case err == io.EOF:
+			return nil
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return refusal.New(refusal.BodyUnread, "the body took too long, %d bytes came", len(x.b))
+		case err != nil:
+			return refusal.New(refusal.BodyUnread, "read body after %d bytes: %w", len(x.b), err)
+		}
+	}
+}
+
+// release wipes the buffer and gives it back.
+func (x *body) release() {
+	clear(x.b[:cap(x.b)])
+	x.b = x.b[:0]
+	bodies.Put(x)
+}

@@ -1,0 +1,115 @@
+package audit
+
+import (
+	"encoding/json"
+	"net/netip"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// A Record is what is written of one exchange. Its field names are those of
+// the Elastic Common Schema, version 8, flattened; what the schema has no
+// name for stands under labels. An empty field is left out.
+type Record struct {
+	// When the request was received, UTC.
+	Time time.Time `json:"@timestamp"`
+	// What the exchange was: issue-token for a request that reached a trust endpoint, request for any other.
+	Action string `json:"event.action"`
+	// success when a token was released, otherwise failure.
+	Outcome string `json:"event.outcome"`
+	// ok, or the label of the refusal's reason.
+	Reason string `json:"event.reason"`
+	// From the receipt of the request to this record, in nanoseconds.
+	Duration time.Duration `json:"event.duration"`
+	// The transaction id, which the client finds in a fault's text.
+	Transaction string `json:"transaction.id"`
+
+	// The address that connected.
+	Source netip.Addr `json:"source.ip,omitzero"`
+	// The client's address, after proxies that are believed.
+	Client netip.Addr `json:"client.ip,omitzero"`
+	// What the client calls itself: its own claim.
+	UserAgent string `json:"user_agent.original,omitempty"`
+	// The TLS version of the client's connection, such as 1.3.
+	TLS string `json:"tls.version,omitempty"`
+	// The endpoint's path, or none for a path that is not published.
+	Path string `json:"url.path"`
+	// The HTTP status of the answer.
+	Status int `json:"http.response.status_code"`
+
+	// The directory's GUID of the account.
+	UserID string `json:"user.id,omitempty"`
+	// The account's name in the directory or, without a directory, the name typed, once its password was proven.
+	UserName string `json:"user.name,omitempty"`
+	// A keyed hash of a name that did not resolve, so that repeats are seen and a password typed as a name is not; the key lives as long as the process.
+	UserHash string `json:"user.hash,omitempty"`
+
+	// The application's name in the policy.
+	Application string `json:"service.target.name,omitempty"`
+	// The AppliesTo address asked for.
+	AppliesTo string `json:"labels.applies_to,omitempty"`
+	// The WS-Trust version, 1.2 or 1.3.
+	Version string `json:"labels.wstrust_version,omitempty"`
+	// The SOAP version, 1.1 or 1.2.
+	SOAP string `json:"labels.soap_version,omitempty"`
+	// The token type asked for, as spelled by the client.
+	TokenType string `json:"labels.token_type,omitempty"`
+	// The deviations from the specifications that were accepted in this message.
+	Tolerated []string `json:"labels.tolerated,omitempty"`
+
+	// forward or issue, once decided.
+	Answer string `json:"labels.answer,omitempty"`
+	// The rule that decided.
+	Rule string `json:"rule.name,omitempty"`
+	// The report-only rules that would have counted.
+	Reported []string `json:"labels.report_only,omitempty"`
+	// The revision of the policy set that the decision rests on.
+	Revision string `json:"rule.ruleset,omitempty"`
+	// The farm node that was asked.
+	Node string `json:"destination.address,omitempty"`
+	// The id of the assertion that was released.
+	AssertionID string `json:"labels.assertion_id,omitempty"`
+	// When that assertion expires.
+	NotOnOrAfter time.Time `json:"labels.not_on_or_after,omitzero"`
+
+	// The cause of a refusal, for the operator.
+	Error string `json:"error.message,omitempty"`
+}
+
+// maxText is the longest text of a field, in bytes (security.md, AUD-06).
+const maxText = 512
+
+// line encodes the record as one line of JSON. Texts that a client chose are
+// clipped, and characters that a terminal or a reader could take for markup
+// of its own are shown as escapes.
+func (r *Record) line() ([]byte, error) {
+	c := *r
+	for _, s := range []*string{&c.UserAgent, &c.UserName, &c.AppliesTo, &c.TokenType, &c.Error} {
+		*s = clean(*s)
+	}
+	b, err := json.Marshal(&c)
+	if err != nil {
+		return nil, err
+	}
+	return append(b, '\n'), nil
+}
+
+// clean replaces control, format (bidi) and invalid characters by U+FFFD and
+// clips the text at maxText bytes.
+func clean(s string) string {
+	if len(s) > maxText {
+		cut := maxText
+		for cut > 0 && !utf8.RuneStart(s[cut]) {
+			cut--
+		}
+		s = s[:cut]
+	}
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029' {
+			return utf8.RuneError
+		}
+		return r
+	}, s)
+}

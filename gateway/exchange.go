@@ -1,0 +1,129 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"stsgate/gateway/account"
+	"stsgate/gateway/clientip"
+	"stsgate/gateway/refusal"
+	"stsgate/gateway/soap"
+	"stsgate/gateway/wstrust"
+	"stsgate/policy"
+)
+
+// An exchange is one HTTP request and what became of it. It lives for one
+// request, and each step adds to it.
+type exchange struct {
+	g        *Gateway
+	w        http.ResponseWriter
+	in       *http.Request
+	endpoint Endpoint
+	id       string // transaction id
+	start    time.Time
+	set      *policy.Set // the set in force when the request arrived
+
+	client   clientip.Client  // locate
+	soap     soap.Version     // admit: by media type, so that any fault fits
+	media    mediaType        // admit
+	body     *body            // admit
+	request  *wstrust.Request // parse
+	name     account.Name     // gather: as typed, in parts
+	account  account.Account  // gather; zero unless facts.User is known
+	facts    policy.Facts     // gather
+	absence  error            // gather: why the account is not known
+	decision policy.Decision  // decide
+	kept     *wstrust.Answer  // prove, when forwarding: not to be released before check
+	node     string           // prove, when forwarding: the node that was asked
+	proven   account.Account  // prove, when issuing
+	grant    *wstrust.Grant   // satisfy, when issuing
+	issued   *wstrust.Issued  // release, when issuing
+	answer   []byte           // release
+}
+
+// exchange runs one exchange from its first byte to its answer.
+func (g *Gateway) exchange(w http.ResponseWriter, r *http.Request, e Endpoint) {
+	x := &exchange{g: g, w: w, in: r, endpoint: e, id: newTransaction(), start: time.Now(), set: g.c.Policy.Load()}
+	g.metrics.inFlight.Inc()
+	defer g.metrics.inFlight.Dec()
+	defer x.wipe()
+	err := x.safely(r.Context())
+	err = x.record(err)
+	x.respond(err)
+}
+
+// run takes one request from its first byte to its answer. Each step reads
+// what the earlier ones found and adds one thing of its own.
+func (x *exchange) run(ctx context.Context) error {
+	x.locate() // whose address it is
+	if err := x.admit(); err != nil {
+		return err // media type, size: before there is a message
+	}
+	if err := x.parse(); err != nil {
+		return err // one strict scan of the bytes
+	}
+	if err := x.gather(ctx); err != nil {
+		return err // what policy may ask about
+	}
+	if err := x.decide(); err != nil {
+		return err // the password of a denied request goes nowhere
+	}
+	if err := x.prove(ctx); err != nil {
+		return err // the first factor
+	}
+	if err := x.check(ctx); err != nil {
+		return err // who was proven is who was decided on
+	}
+	if err := x.satisfy(); err != nil {
+		return err // what is owed before a token, and its limits
+	}
+	return x.release(ctx) // the kept bytes as they came, or a token signed now
+}
+
+// safely runs the exchange and turns a panic into a refusal, so that one
+// request dies and not the gateway (security.md, FAIL-05). The panic's value
+// may hold a piece of the message: only a runtime error's text is kept.
+func (x *exchange) safely(ctx context.Context) (err error) {
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		cause := fmt.Sprintf("panic of type %T", v)
+		if re, ok := v.(interface {
+			error
+			RuntimeError()
+		}); ok {
+			cause = re.Error()
+		}
+		x.g.c.Log.Error("panic in an exchange", "transaction", x.id, "stack", string(debug.Stack()), "err", cause)
+		err = refusal.New(refusal.Internal, "%s", cause)
+	}()
+	return x.run(ctx)
+}
+
+// wipe overwrites what held the credential or the token, as far as it is ours.
+func (x *exchange) wipe() {
+	if x.request != nil {
+		x.request.Password.Wipe()
+	}
+	if x.body != nil {
+		x.body.release()
+	}
+	if x.kept != nil {
+		clear(x.kept.Body)
+	}
+	clear(x.answer)
+}
+
+// newTransaction returns a transaction id: 128 random bits in hex.
+func newTransaction() string {
+	var b [16]byte
+	rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}

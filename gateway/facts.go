@@ -1,0 +1,158 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+
+	"stsgate/gateway/account"
+	"stsgate/gateway/refusal"
+	"stsgate/gateway/soap"
+	"stsgate/gateway/wstrust"
+	"stsgate/policy"
+)
+
+// peer returns the address that connected.
+func peer(r *http.Request) netip.AddrPort {
+	a, _ := netip.ParseAddrPort(r.RemoteAddr) // net/http wrote it from the socket's own address
+	return a
+}
+
+// parse reads the message, once, from the bytes that were received.
+func (x *exchange) parse() error {
+	r, err := wstrust.ReadRequest(wstrust.Inbound{
+		Body:        x.body.b,
+		SOAP:        x.media.soap,
+		SOAPAction:  x.in.Header["Soapaction"],
+		MediaAction: x.media.action,
+		Version:     x.endpoint.Version,
+		Now:         x.start,
+	})
+	if err != nil {
+		return refuseMessage(err)
+	}
+	x.request = r
+	return nil
+}
+
+// refuseMessage finds the reason for an error of reading.
+func refuseMessage(err error) error {
+	reason := refusal.Malformed
+	if e, ok := errors.AsType[*wstrust.Error](err); ok {
+		reason = messageReasons[e.Kind]
+	} else if errors.Is(err, soap.ErrVersion) {
+		reason = refusal.WrongVersion
+	}
+	return &refusal.Refusal{Reason: reason, Err: err}
+}
+
+var messageReasons = map[wstrust.Kind]refusal.Reason{
+	wstrust.Malformed:             refusal.Malformed,
+	wstrust.WrongVersion:          refusal.WrongVersion,
+	wstrust.Unsupported:           refusal.Unsupported,
+	wstrust.UnsupportedCredential: refusal.UnsupportedCredential,
+	wstrust.SecondCredential:      refusal.SecondCredential,
+	wstrust.Expired:               refusal.Expired,
+	wstrust.Misaddressed:          refusal.Misaddressed,
+}
+
+// gather collects what policy may ask about. It refuses nothing but a name
+// that has no form: a directory that does not answer leaves the user unknown,
+// which policy counts against the request.
+func (x *exchange) gather(ctx context.Context) error {
+	x.facts = policy.Facts{
+		Time:      x.start,
+		Clients:   []netip.Addr{x.client.Addr},
+		AppliesTo: x.request.AppliesTo,
+		Endpoint:  x.endpoint.Path,
+		Version:   x.request.Version.String(),
+	}
+	var err error
+	if x.name, err = account.ParseName(x.request.Username); err != nil {
+		return &refusal.Refusal{Reason: refusal.UnknownUser, Err: err}
+	}
+	if x.g.c.Directory == nil {
+		x.facts.User.State = policy.UserAbsent
+		return nil
+	}
+	switch x.account, err = x.g.c.Directory.Lookup(ctx, x.name); {
+	case err == nil:
+		x.facts.User = user(&x.account)
+	case errors.Is(err, account.ErrUnknown):
+		x.facts.User.State = policy.UserAbsent
+		x.absence = &refusal.Refusal{Reason: refusal.UnknownUser, Err: err}
+	default:
+		x.absence = refusal.New(refusal.DirectoryDown, "look up account: %w", err)
+	}
+	return nil
+}
+
+// user says of an account what policy may ask.
+func user(a *account.Account) policy.User {
+	return policy.User{
+		State:       policy.UserKnown,
+		Name:        a.UPN,
+		GUID:        a.ID,
+		SAM:         a.SAM,
+		Domain:      a.Domain,
+		ImmutableID: a.ImmutableID(),
+		Groups:      a.Groups,
+		Attributes:  a.Attributes,
+	}
+}
+
+// decide asks policy, and ends the exchange for a deny. The client is told of
+// one only if it would be one for any user; otherwise it looks like a wrong
+// password (security.md, POL-09).
+func (x *exchange) decide() error {
+	x.decision = x.set.Decide(&x.facts)
+	d := &x.decision
+	if d.Effect == policy.Allow {
+		if x.absence != nil {
+			return x.absence
+		}
+		return x.answerable()
+	}
+	switch {
+	case d.Cause == policy.UnknownApplication:
+		return refusal.New(refusal.UnknownApplication, "no application has the realm %q", x.request.AppliesTo)
+	case d.Cause == policy.Conflict:
+		return refusal.New(refusal.Conflict, "the rules that apply name different answers")
+	case d.Named:
+		return refusal.New(refusal.Denied, "%s", d.Why())
+	case x.absence != nil:
+		return x.absence
+	default:
+		return refusal.New(refusal.DeniedUser, "%s", d.Why())
+	}
+}
+
+// answerable refuses what the answer that was decided on cannot give, before
+// the password goes anywhere.
+func (x *exchange) answerable() error {
+	forward := x.decision.Answer == policy.Forward
+	_, port, err := net.SplitHostPort(x.in.Host)
+	if err != nil { // Host has no port, as a farm node is asked
+		port = x.g.c.Port
+	}
+	if err := x.request.CheckAddress(x.g.c.Host, port, x.endpoint.Path, forward); err != nil {
+		return refuseMessage(err)
+	}
+	switch {
+	case forward && x.g.c.Forwarder == nil:
+		return refusal.New(refusal.Internal, "policy forwards and there is no farm")
+	case forward:
+		return nil
+	case x.g.c.Issuer == nil:
+		return refusal.New(refusal.Internal, "policy issues and there is no issuer")
+	}
+	if _, ok := x.request.TokenKind(); !ok {
+		return refusal.New(refusal.Unsupported, "the issuer has no token type %q", x.request.TokenType)
+	}
+	if !x.request.Bearer() {
+		return refusal.New(refusal.Unsupported, "the issuer gives bearer tokens only, and the request asks for key type %q (none means symmetric)", x.request.KeyType)
+	}
+	return nil
+}

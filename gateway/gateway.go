@@ -1,0 +1,120 @@
+// Package gateway is the path of one exchange, readable from top to bottom:
+// an RST comes in, policy decides on it, its password is proven by the farm or
+// by the issuer, and a token or a fault goes out, with one record of it.
+//
+// The order of the steps is the code of [exchange.run]. No step is optional,
+// none can be reordered from outside, and whatever none of them foresaw is
+// refused.
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"stsgate/gateway/account"
+	"stsgate/gateway/audit"
+	"stsgate/gateway/clientip"
+	"stsgate/gateway/wstrust"
+	"stsgate/policy"
+)
+
+// A Forwarder is the farm behind the gateway.
+type Forwarder interface {
+	// Forward sends the request's bytes as they came to one node, at most
+	// once, and returns the answer, unchecked. A refusal of the farm is a
+	// *wstrust.Fault; an answer that cannot be read is a *wstrust.Error or a
+	// *soap.Error; otherwise the error wraps wstrust.ErrDown, wstrust.ErrSlow
+	// or the context's error.
+	Forward(ctx context.Context, r *wstrust.Request, o wstrust.Origin) (*wstrust.Answer, error)
+}
+
+// An Issuer is the security token service inside the gateway.
+type Issuer interface {
+	// Authenticate proves a password and returns the account it belongs to. A
+	// wrong password and an unknown user are the same *wstrust.Fault; another
+	// error means that the directory did not answer.
+	Authenticate(ctx context.Context, name account.Name, password account.Password) (account.Account, error)
+	// Issue builds and signs the token that the grant describes.
+	Issue(ctx context.Context, r *wstrust.Request, g *wstrust.Grant) (*wstrust.Issued, error)
+}
+
+// A Directory knows the accounts.
+type Directory interface {
+	// Lookup returns account.ErrUnknown for a name it does not have; another
+	// error means that it did not answer.
+	Lookup(ctx context.Context, name account.Name) (account.Account, error)
+	// Verify returns account.ErrDenied when the password is not the account's.
+	Verify(ctx context.Context, a account.Account, password account.Password) error
+}
+
+// An Endpoint is a published path that takes RSTs of one WS-Trust version
+// with a user name and a password.
+type Endpoint struct {
+	Path    string
+	Version wstrust.Version
+}
+
+// Config configures a Gateway. Policy, Audit, Log and Metrics are needed, and
+// at least one of Forwarder and Issuer.
+type Config struct {
+	// Host is the federation service name, in lower case.
+	Host string
+	// Port is the port under which clients know the gateway. wsa:To may name
+	// it although the Host header has none.
+	Port string
+	// Policy holds the policy set in force.
+	Policy *policy.Live
+	// Forwarder answers what policy forwards; nil where nothing is.
+	Forwarder Forwarder
+	// Issuer answers what policy issues; nil where nothing is.
+	Issuer Issuer
+	// Directory resolves names to accounts. Without one no rule can name a
+	// user, and a forwarded answer is not compared with an account.
+	Directory Directory
+	// Clients tells whose address a request came from.
+	Clients *clientip.Resolver
+	// Audit is written before a client hears anything.
+	Audit *audit.Log
+	// MaxBody is the largest body that is read, in bytes; BodyTimeout bounds
+	// how long that may take.
+	MaxBody     int64
+	BodyTimeout time.Duration
+	Metrics     prometheus.Registerer
+	Log         *slog.Logger
+}
+
+// A Gateway answers RSTs. It is safe for concurrent use.
+type Gateway struct {
+	c       Config
+	metrics *metrics
+	hashKey [32]byte // for names that did not resolve
+}
+
+// New returns a gateway that answers for endpoints.
+func New(c Config, endpoints []Endpoint) (*Gateway, error) {
+	switch {
+	case c.Policy == nil || c.Audit == nil || c.Clients == nil || c.Log == nil || c.Metrics == nil:
+		return nil, errors.New("gateway: Policy, Audit, Clients, Log and Metrics are needed")
+	case c.Forwarder == nil && c.Issuer == nil:
+		return nil, errors.New("gateway: neither a farm nor an issuer")
+	case c.MaxBody <= 0 || c.BodyTimeout <= 0:
+		return nil, errors.New("gateway: MaxBody and BodyTimeout must be positive")
+	}
+	g := &Gateway{c: c}
+	rand.Read(g.hashKey[:])
+	var err error
+	g.metrics, err = newMetrics(c.Metrics, endpoints)
+	return g, err
+}
+
+// Endpoint returns the HTTP side of one trust endpoint. The caller (package
+// edge) has checked host, path and method.
+func (g *Gateway) Endpoint(e Endpoint) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { g.exchange(w, r, e) })
+}

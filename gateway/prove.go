@@ -1,0 +1,167 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"stsgate/gateway/account"
+	"stsgate/gateway/refusal"
+	"stsgate/gateway/soap"
+	"stsgate/gateway/wstrust"
+	"stsgate/policy"
+)
+
+// prove has the first factor proven: by the farm, whose answer is kept, or by
+// the issuer against the directory.
+func (x *exchange) prove(ctx context.Context) error {
+	if x.decision.Answer == policy.Forward {
+		return x.proveByFarm(ctx)
+	}
+	var err error
+	x.proven, err = x.g.c.Issuer.Authenticate(ctx, x.name, x.request.Password)
+	if _, ok := errors.AsType[*wstrust.Fault](err); ok {
+		return &refusal.Refusal{Reason: refusal.WrongPassword, Err: err}
+	}
+	if err != nil {
+		return refusal.New(refusal.DirectoryDown, "authenticate: %w", err)
+	}
+	return nil
+}
+
+func (x *exchange) proveByFarm(ctx context.Context) error {
+	kept, err := x.g.c.Forwarder.Forward(ctx, x.request, wstrust.Origin{
+		Path:      x.endpoint.Path,
+		Client:    x.client.Addr,
+		UserAgent: printable(x.in.UserAgent()),
+	})
+	if err != nil {
+		if e, ok := errors.AsType[*wstrust.NodeError](err); ok {
+			x.node = e.Node
+		}
+		return refuseFarm(ctx, err)
+	}
+	x.kept, x.node = kept, kept.Node
+	return nil
+}
+
+// refuseFarm finds the reason for what the farm answered, or did not.
+func refuseFarm(ctx context.Context, err error) error {
+	reason := refusal.FarmFailed
+	fault, isFault := errors.AsType[*wstrust.Fault](err)
+	_, unread := errors.AsType[*wstrust.Error](err)
+	_, unscanned := errors.AsType[*soap.Error](err)
+	switch {
+	case isFault && fault.Proves() == wstrust.NotProven:
+		reason = refusal.WrongPassword
+	case isFault && fault.Proves() == wstrust.ProvenRefused && fault.Subcode.Local == "InvalidScope":
+		reason = refusal.FarmUnknownApplication
+	case isFault && fault.Proves() == wstrust.ProvenRefused:
+		reason = refusal.FarmDenied
+	case isFault:
+	case unread || unscanned:
+		reason = refusal.AnswerUnreadable
+	case ctx.Err() != nil:
+		reason = refusal.ClientGone
+	case errors.Is(err, wstrust.ErrSlow):
+		reason = refusal.FarmSlow
+	case errors.Is(err, wstrust.ErrDown):
+		reason = refusal.FarmDown
+	}
+	return &refusal.Refusal{Reason: reason, Err: err}
+}
+
+// check compares who was proven with who was decided on, and what the farm
+// answered with what was asked. Before it has passed nothing is signed and
+// nothing is released.
+func (x *exchange) check(ctx context.Context) error {
+	if x.kept == nil {
+		if x.proven.ID != x.account.ID {
+			return refusal.New(refusal.AnswerMismatch, "the account proven is %s, the one decided on %s", x.proven.ID, x.account.ID)
+		}
+		return nil
+	}
+	a := x.kept
+	switch {
+	case a.SOAP != x.request.SOAP:
+		return refusal.New(refusal.AnswerUnreadable, "the farm answered in SOAP %s", a.SOAP)
+	case a.RelatesTo != "" && a.RelatesTo != x.request.MessageID:
+		return refusal.New(refusal.AnswerMismatch, "the farm's answer relates to another message")
+	case a.AppliesTo != "" && a.AppliesTo != x.request.AppliesTo:
+		return refusal.New(refusal.AnswerMismatch, "the farm's answer applies to %q", a.AppliesTo)
+	case a.Encrypted && !x.decision.Application.AnswerEncrypted:
+		return refusal.New(refusal.AnswerMismatch, "the farm's token is encrypted, and the application does not say answer_encrypted")
+	case a.Encrypted:
+		return nil
+	case !slices.Contains(a.Assertion.Audiences, x.request.AppliesTo):
+		return refusal.New(refusal.AnswerMismatch, "the farm's token is for the audiences %q", a.Assertion.Audiences)
+	case x.g.c.Directory == nil:
+		return nil // no rule could name a user, so there is nobody to compare with
+	}
+	return x.checkAccount(ctx, &a.Assertion)
+}
+
+// Claim types that name the account of a token (protocol.md, sections 1.7 and 8.2).
+var (
+	upnClaims         = []string{"http://schemas.xmlsoap.org/claims/UPN", "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn"}
+	immutableIDClaims = []string{"http://schemas.microsoft.com/LiveID/Federation/2008/05/ImmutableID"}
+	accountNameClaims = []string{"http://schemas.microsoft.com/ws/2008/06/identity/claims/windowsaccountname"}
+)
+
+// checkAccount holds every name that the token has for its subject against the
+// account decided on: each must resolve to it, and there must be one.
+func (x *exchange) checkAccount(ctx context.Context, a *wstrust.Assertion) error {
+	named := false
+	for _, c := range a.Claims {
+		for _, v := range c.Values {
+			var same bool
+			switch {
+			case slices.Contains(immutableIDClaims, c.URI):
+				same = v == x.account.ImmutableID()
+			case slices.Contains(upnClaims, c.URI), slices.Contains(accountNameClaims, c.URI):
+				var err error
+				if same, err = x.resolves(ctx, v); err != nil {
+					return err
+				}
+			default:
+				continue
+			}
+			if !same {
+				return refusal.New(refusal.AnswerMismatch, "the farm's token is for another account than %s: %s differs", x.account.ID, c.URI)
+			}
+			named = true
+		}
+	}
+	if !named {
+		return refusal.New(refusal.AnswerMismatch, "the farm's token has no UPN, ImmutableID or windowsaccountname claim, so its account cannot be compared")
+	}
+	return nil
+}
+
+// resolves tells whether a name stands for the account decided on.
+func (x *exchange) resolves(ctx context.Context, name string) (bool, error) {
+	if strings.EqualFold(name, x.account.UPN) {
+		return true, nil
+	}
+	n, err := account.ParseName(name)
+	if err != nil {
+		return false, nil
+	}
+	a, err := x.g.c.Directory.Lookup(ctx, n)
+	if err != nil && !errors.Is(err, account.ErrUnknown) {
+		return false, refusal.New(refusal.DirectoryDown, "look up the account of the answer: %w", err)
+	}
+	return err == nil && a.ID == x.account.ID, nil
+}
+
+// printable reduces a client's own text to what may stand in a header.
+func printable(s string) string {
+	const most = 256
+	for i := 0; i < len(s); i++ {
+		if s[i] < ' ' || s[i] > '~' {
+			return ""
+		}
+	}
+	return s[:min(len(s), most)]
+}

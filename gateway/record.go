@@ -1,0 +1,205 @@
+package gateway
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"stsgate/gateway/audit"
+	"stsgate/gateway/refusal"
+	"stsgate/gateway/soap"
+	"stsgate/policy"
+)
+
+// record writes the one audit record, counts, and logs a refusal. The record
+// is on the disk before the client hears anything; when it cannot be written
+// there is no token (security.md, AUD-01).
+func (x *exchange) record(err error) error {
+	if failed := x.g.c.Audit.Append(x.auditRecord(err)); failed != nil {
+		x.g.metrics.auditFailures.Inc()
+		err = &refusal.Refusal{Reason: refusal.AuditFailed, Err: failed}
+	}
+	version, application := "none", "none"
+	if x.request != nil {
+		version = x.request.Version.String()
+		for _, t := range x.request.Tolerated {
+			x.g.metrics.tolerated[t].Inc()
+		}
+	}
+	if x.decision.Application != nil {
+		application = x.decision.Application.Name
+	}
+	x.g.metrics.count(x.endpoint.Path, version, application, x.decision.Answer.String(), reasonLabel(err), time.Since(x.start))
+	x.g.logRefusal(x.id, x.client.Addr, err)
+	return err
+}
+
+func reasonLabel(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	return refusal.Of(err).String()
+}
+
+// logRefusal writes the one log line of an exchange that got no token. One
+// that got a token is in the audit log.
+func (g *Gateway) logRefusal(id string, client netip.Addr, err error) {
+	if err == nil {
+		return
+	}
+	row := refusal.Of(err).Row()
+	g.c.Log.LogAttrs(context.Background(), row.Level, "refused",
+		slog.String("transaction", id), slog.String("client", client.String()), slog.Any("err", err))
+}
+
+func (x *exchange) auditRecord(err error) *audit.Record {
+	r := &audit.Record{
+		Time:        x.start.UTC(),
+		Action:      "issue-token",
+		Outcome:     "success",
+		Reason:      reasonLabel(err),
+		Duration:    time.Since(x.start),
+		Transaction: x.id,
+		Source:      peer(x.in).Addr().Unmap(),
+		Client:      x.client.Addr,
+		UserAgent:   x.in.UserAgent(),
+		TLS:         tlsVersion(x.in),
+		Path:        x.endpoint.Path,
+		Status:      http.StatusOK,
+		Node:        x.node,
+		Rule:        x.decision.Rule,
+		Reported:    x.decision.Reported,
+		Revision:    x.set.Revision(),
+	}
+	if err != nil {
+		r.Outcome, r.Status, r.Error = "failure", refusal.Of(err).Row().Status, err.Error()
+	}
+	if x.decision.Answer != policy.NoAnswer {
+		r.Answer = x.decision.Answer.String()
+	}
+	if x.decision.Application != nil {
+		r.Application = x.decision.Application.Name
+	}
+	x.auditRequest(r, err)
+	x.auditToken(r, err)
+	return r
+}
+
+// auditRequest adds what the message asked for. A name is written as it was
+// typed only when it is known to be one: resolved, or proven by its password.
+// Anything else may be a password in the wrong box (security.md, AUD-08).
+func (x *exchange) auditRequest(r *audit.Record, err error) {
+	if x.request == nil {
+		return
+	}
+	r.AppliesTo, r.TokenType = x.request.AppliesTo, x.request.TokenType
+	r.Version, r.SOAP = x.request.Version.String(), x.request.SOAP.String()
+	for _, t := range x.request.Tolerated {
+		r.Tolerated = append(r.Tolerated, t.String())
+	}
+	switch {
+	case x.account.ID != "":
+		r.UserID, r.UserName = x.account.ID, x.account.UPN
+	case x.g.c.Directory == nil && (err == nil || refusal.Of(err) == refusal.FarmDenied || refusal.Of(err) == refusal.FarmUnknownApplication):
+		r.UserName = x.request.Username
+	default:
+		mac := hmac.New(sha256.New, x.g.hashKey[:])
+		io.WriteString(mac, strings.ToLower(x.request.Username))
+		r.UserHash = hex.EncodeToString(mac.Sum(nil)[:16])
+	}
+}
+
+func (x *exchange) auditToken(r *audit.Record, err error) {
+	switch {
+	case err != nil:
+	case x.issued != nil:
+		r.AssertionID, r.NotOnOrAfter = x.issued.ID, x.issued.Lifetime.Expires.UTC()
+	case x.kept != nil:
+		r.AssertionID, r.NotOnOrAfter = x.kept.Assertion.ID, x.kept.Assertion.NotOnOrAfter
+	}
+}
+
+// respond writes the answer, or the fault or status for err.
+func (x *exchange) respond(err error) {
+	if err == nil {
+		writeMessage(x.w, x.request.SOAP, http.StatusOK, x.answer)
+		return
+	}
+	row := refusal.Of(err).Row()
+	if row.Close {
+		x.w.Header().Set("Connection", "close")
+	}
+	if !row.Fault() {
+		writePlain(x.w, row, x.id)
+		return
+	}
+	f := soap.Fault{
+		Header:  soap.Header{Version: x.soap, Action: soap.ActionFault, Now: x.start},
+		Sender:  row.Sender,
+		Subcode: soap.Name{Space: x.endpoint.Version.Namespace(), Local: row.Code},
+		Text:    row.Text + " (transaction " + x.id + ")",
+	}
+	if row.Security {
+		f.Subcode.Space = soap.NSSecurity
+	}
+	if x.request != nil {
+		f.Header.RelatesTo = x.request.MessageID
+		if x.request.SOAP == soap.V11 && x.request.To == "" {
+			f.Header.Action = "" // a SOAP 1.1 client without WS-Addressing
+		}
+	}
+	// Three Microsoft libraries send the same bytes again after a 500 that has
+	// no Retry-After (security.md, SOAP-16).
+	x.w.Header().Set("Retry-After", "1")
+	writeMessage(x.w, x.soap, row.Status, soap.AppendFault(nil, f))
+}
+
+func writeMessage(w http.ResponseWriter, v soap.Version, status int, message []byte) {
+	h := w.Header()
+	h["Content-Type"] = []string{v.ContentType()}
+	h["Content-Length"] = []string{strconv.Itoa(len(message))}
+	h["Cache-Control"] = []string{"no-store"}
+	w.WriteHeader(status)
+	_, _ = w.Write(message) // a client that is gone has its record already
+}
+
+func writePlain(w http.ResponseWriter, row refusal.Row, id string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	if row.Status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	w.WriteHeader(row.Status)
+	_, _ = io.WriteString(w, row.Text+" (transaction "+id+")\n")
+}
+
+// Refuse answers a request that package edge did not let in, and records it.
+func (g *Gateway) Refuse(w http.ResponseWriter, r *http.Request, why *refusal.Refusal) {
+	start, id := time.Now(), newTransaction()
+	client := g.c.Clients.Locate(peer(r), r.Header)
+	row := why.Reason.Row()
+	var err error = why
+	failed := g.c.Audit.Append(&audit.Record{
+		Time: start.UTC(), Action: "request", Outcome: "failure", Reason: row.Label, Transaction: id,
+		Source: peer(r).Addr().Unmap(), Client: client.Addr, UserAgent: r.UserAgent(), TLS: tlsVersion(r),
+		Path: "none", Status: row.Status, Error: why.Error(), Revision: g.c.Policy.Load().Revision(),
+	})
+	if failed != nil { // nothing is given away by a refusal, so it stands
+		g.metrics.auditFailures.Inc()
+		err = failed
+	}
+	g.metrics.count("none", "none", "none", policy.NoAnswer.String(), row.Label, time.Since(start))
+	g.logRefusal(id, client.Addr, err)
+	if row.Close {
+		w.Header().Set("Connection", "close")
+	}
+	writePlain(w, row, id)
+}
