@@ -11,21 +11,25 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"math/big"
 
 	"github.com/beevik/etree"
 	dsig "github.com/russellhaering/goxmldsig"
+	"github.com/russellhaering/goxmldsig/etreeutils"
 )
 
 // NS is the namespace of XML Signature.
 const NS = dsig.Namespace
+
+const digestMethod = "http://www.w3.org/2001/04/xmlenc#sha256"
 
 // minRSA is the shortest RSA modulus that signs, in bits (security.md, SIG-06).
 const minRSA = 2048
@@ -33,6 +37,8 @@ const minRSA = 2048
 // A Signer signs with one key. It is safe for concurrent use if the key is.
 type Signer struct {
 	key         crypto.Signer
+	method      string // SignatureMethod
+	raw         func(signature []byte) ([]byte, error)
 	certificate string // base64 of the DER form, as KeyInfo holds it
 }
 
@@ -44,57 +50,93 @@ func New(key crypto.Signer, certificate *x509.Certificate) (*Signer, error) {
 	if key == nil || certificate == nil {
 		return nil, errors.New("signing needs a key and its certificate")
 	}
+	s := &Signer{key: key, certificate: base64.StdEncoding.EncodeToString(certificate.Raw)}
+	var fits bool
 	switch public := key.Public().(type) {
 	case *rsa.PublicKey:
 		if bits := public.N.BitLen(); bits < minRSA {
 			return nil, fmt.Errorf("signing key: RSA of %d bits, need at least %d", bits, minRSA)
 		}
-		if !public.Equal(certificate.PublicKey) {
-			return nil, errMismatch
-		}
+		fits = public.Equal(certificate.PublicKey)
+		s.method = dsig.RSASHA256SignatureMethod
+		s.raw = func(signature []byte) ([]byte, error) { return signature, nil }
 	case *ecdsa.PublicKey:
 		if public.Curve != elliptic.P256() {
 			return nil, fmt.Errorf("signing key: ECDSA on %s, need P-256", public.Curve.Params().Name)
 		}
-		if !public.Equal(certificate.PublicKey) {
-			return nil, errMismatch
-		}
-		key = rawECDSA{key}
+		fits = public.Equal(certificate.PublicKey)
+		s.method = dsig.ECDSASHA256SignatureMethod
+		s.raw = rawECDSA
 	default:
 		return nil, fmt.Errorf("signing key: %T, need RSA or ECDSA", public)
 	}
-	return &Signer{key: key, certificate: base64.StdEncoding.EncodeToString(certificate.Raw)}, nil
+	if !fits {
+		return nil, errors.New("signing certificate is not for the signing key")
+	}
+	return s, nil
 }
-
-var errMismatch = errors.New("signing certificate is not for the signing key")
 
 // Sign returns the ds:Signature of el, which the caller places inside el
 // where its schema wants it. The reference is to the value of el's attribute
 // idAttr, which must be there. Every namespace that el uses must be declared
 // inside it, and every text must be legal in XML 1.0. el itself is not changed.
 func (s *Signer) Sign(el *etree.Element, idAttr string) (*etree.Element, error) {
-	if el.SelectAttrValue(idAttr, "") == "" {
+	id := el.SelectAttrValue(idAttr, "")
+	if id == "" {
 		return nil, fmt.Errorf("sign %s: no attribute %s", el.FullTag(), idAttr)
 	}
 	if err := legal(el); err != nil {
 		return nil, fmt.Errorf("sign %s: %w", el.FullTag(), err)
 	}
-	c, err := dsig.NewSigningContext(s.key, nil)
-	if err != nil {
-		return nil, fmt.Errorf("sign %s: %w", el.FullTag(), err)
-	}
-	c.IdAttribute = idAttr
-	c.Prefix = "ds"
-	c.Canonicalizer = dsig.MakeC14N10ExclusiveCanonicalizerWithPrefixList("")
-	// The canonicalizer works in place, and would drop namespace declarations
+	// The transform works in place, and would drop namespace declarations
 	// that only readers of text need.
-	signature, err := c.ConstructSignature(el.Copy(), true)
+	canonical := el.Copy()
+	if err := etreeutils.TransformExcC14n(canonical, "", false); err != nil {
+		return nil, fmt.Errorf("sign %s: %w", el.FullTag(), err)
+	}
+	info := s.signedInfo(id, sha256.Sum256(write(canonical, true)))
+	value, err := s.sign(info)
 	if err != nil {
 		return nil, fmt.Errorf("sign %s: %w", el.FullTag(), err)
 	}
-	signature.RemoveChild(signature.SelectElement("ds:KeyInfo"))
+	signature := etree.NewElement("ds:Signature")
+	signature.CreateAttr("xmlns:ds", NS)
+	signature.AddChild(info)
+	signature.CreateElement("ds:SignatureValue").SetText(base64.StdEncoding.EncodeToString(value))
 	signature.AddChild(s.KeyInfo())
 	return signature, nil
+}
+
+// signedInfo returns SignedInfo with one reference. It is built so that, with
+// its namespace declared, it is its own canonical form.
+func (s *Signer) signedInfo(id string, digest [sha256.Size]byte) *etree.Element {
+	info := etree.NewElement("ds:SignedInfo")
+	algorithm(info, "ds:CanonicalizationMethod", string(dsig.CanonicalXML10ExclusiveAlgorithmId))
+	algorithm(info, "ds:SignatureMethod", s.method)
+	reference := info.CreateElement("ds:Reference")
+	reference.CreateAttr("URI", "#"+id)
+	transforms := reference.CreateElement("ds:Transforms")
+	algorithm(transforms, "ds:Transform", string(dsig.EnvelopedSignatureAltorithmId))
+	algorithm(transforms, "ds:Transform", string(dsig.CanonicalXML10ExclusiveAlgorithmId))
+	algorithm(reference, "ds:DigestMethod", digestMethod)
+	reference.CreateElement("ds:DigestValue").SetText(base64.StdEncoding.EncodeToString(digest[:]))
+	return info
+}
+
+func algorithm(parent *etree.Element, tag, uri string) {
+	parent.CreateElement(tag).CreateAttr("Algorithm", uri)
+}
+
+// sign returns the value of the signature over info, which has no parent yet.
+func (s *Signer) sign(info *etree.Element) ([]byte, error) {
+	info.CreateAttr("xmlns:ds", NS)
+	defer info.RemoveAttr("xmlns:ds")
+	digest := sha256.Sum256(write(info, true))
+	value, err := s.key.Sign(rand.Reader, digest[:], crypto.SHA256)
+	if err != nil {
+		return nil, err
+	}
+	return s.raw(value)
 }
 
 // KeyInfo returns the certificate as AD FS writes it: in the default
@@ -106,21 +148,15 @@ func (s *Signer) KeyInfo() *etree.Element {
 	return info
 }
 
-// rawECDSA signs as XML Signature wants it, r and s as 32 bytes each, where
-// crypto.Signer gives them in ASN.1 (XML Signature 1.1, section 6.4.3).
-type rawECDSA struct{ crypto.Signer }
-
-func (k rawECDSA) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	der, err := k.Signer.Sign(rand, digest, opts)
-	if err != nil {
-		return nil, err
-	}
+// rawECDSA turns the ASN.1 of crypto.Signer into what XML Signature wants, r
+// and s as 32 bytes each (XML Signature 1.1, section 6.4.3).
+func rawECDSA(der []byte) ([]byte, error) {
+	const size = 32
 	var v struct{ R, S *big.Int }
 	rest, err := asn1.Unmarshal(der, &v)
 	if err != nil {
 		return nil, fmt.Errorf("read ECDSA signature: %w", err)
 	}
-	const size = 32
 	if len(rest) > 0 || v.R.Sign() <= 0 || v.S.Sign() <= 0 || v.R.BitLen() > 8*size || v.S.BitLen() > 8*size {
 		return nil, errors.New("read ECDSA signature: out of range")
 	}

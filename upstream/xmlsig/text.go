@@ -11,9 +11,12 @@ import (
 // Serialize writes el without any white space of its own, and with texts and
 // attributes escaped as in the canonical form, so that a signature in it
 // still fits after any parser has read it.
-func Serialize(el *etree.Element) []byte {
+func Serialize(el *etree.Element) []byte { return write(el, false) }
+
+func write(el *etree.Element, endTags bool) []byte {
 	var b bytes.Buffer
-	el.WriteTo(&b, &etree.WriteSettings{CanonicalText: true, CanonicalAttrVal: true})
+	b.Grow(4 << 10) // a signed assertion
+	el.WriteTo(&b, &etree.WriteSettings{CanonicalText: true, CanonicalAttrVal: true, CanonicalEndTags: endTags})
 	return b.Bytes()
 }
 
