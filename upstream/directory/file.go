@@ -32,25 +32,28 @@ type File struct {
 // password hash.
 func OpenFile(path string) (*File, error) {
 	f := &File{path: path, hasher: newHasher()}
-	if err := f.Reload(); err != nil {
+	replace, err := f.Prepare()
+	if err != nil {
 		return nil, err
 	}
+	replace()
 	return f, nil
 }
 
-// Reload reads the file again and replaces all users at once. On an error,
-// which is as OpenFile's, the users stay as they were.
-func (f *File) Reload() error {
+// Prepare reads the file again and returns what replaces all users at once.
+// Until that is called, and after an error, which is as OpenFile's, the users
+// stay as they are.
+func (f *File) Prepare() (replace func(), err error) {
 	src, err := readFile(f.path)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	doc, err := parse(f.path, src)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	f.current.Store(index(doc.entries))
-	return nil
+	next := index(doc.entries)
+	return func() { f.current.Store(next) }, nil
 }
 
 // Lookup returns the account of a name, compared without case: a user

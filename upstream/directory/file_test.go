@@ -213,19 +213,24 @@ func TestVerifyBoundsConcurrency(t *testing.T) {
 	})
 }
 
-func TestReload(t *testing.T) {
+func TestPrepare(t *testing.T) {
 	f, path := open(t, sample())
 	write(t, path, "users:\n  - name: broken\n")
-	if err := f.Reload(); err == nil {
+	if _, err := f.Prepare(); err == nil {
 		t.Fatal("got no error for a broken file")
 	}
 	if _, err := lookup(t, f, "alice@contoso.example"); err != nil {
 		t.Errorf("after a broken reload: got %v, want the old users", err)
 	}
 	write(t, path, "users:\n  - {name: dora@contoso.example, guid: "+bobID+"}\n")
-	if err := f.Reload(); err != nil {
+	replace, err := f.Prepare()
+	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := lookup(t, f, "alice@contoso.example"); err != nil {
+		t.Errorf("before the users are replaced: got %v, want the old users", err)
+	}
+	replace()
 	if _, err := lookup(t, f, "alice@contoso.example"); !errors.Is(err, account.ErrUnknown) {
 		t.Errorf("after a reload: got %v, want ErrUnknown", err)
 	}
