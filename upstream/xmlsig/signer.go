@@ -26,9 +26,6 @@ import (
 	"github.com/russellhaering/goxmldsig/etreeutils"
 )
 
-// NS is the namespace of XML Signature.
-const NS = dsig.Namespace
-
 const digestMethod = "http://www.w3.org/2001/04/xmlenc#sha256"
 
 // minRSA is the shortest RSA modulus that signs, in bits (security.md, SIG-06).
@@ -100,7 +97,7 @@ func (s *Signer) Sign(el *etree.Element, idAttr string) (*etree.Element, error) 
 		return nil, fmt.Errorf("sign %s: %w", el.FullTag(), err)
 	}
 	signature := etree.NewElement("ds:Signature")
-	signature.CreateAttr("xmlns:ds", NS)
+	signature.CreateAttr("xmlns:ds", dsig.Namespace)
 	signature.AddChild(info)
 	signature.CreateElement("ds:SignatureValue").SetText(base64.StdEncoding.EncodeToString(value))
 	signature.AddChild(s.KeyInfo())
@@ -129,7 +126,7 @@ func algorithm(parent *etree.Element, tag, uri string) {
 
 // sign returns the value of the signature over info, which has no parent yet.
 func (s *Signer) sign(info *etree.Element) ([]byte, error) {
-	info.CreateAttr("xmlns:ds", NS)
+	info.CreateAttr("xmlns:ds", dsig.Namespace)
 	defer info.RemoveAttr("xmlns:ds")
 	digest := sha256.Sum256(write(info, true))
 	value, err := s.key.Sign(rand.Reader, digest[:], crypto.SHA256)
@@ -143,7 +140,7 @@ func (s *Signer) sign(info *etree.Element) ([]byte, error) {
 // namespace, even inside a prefixed Signature.
 func (s *Signer) KeyInfo() *etree.Element {
 	info := etree.NewElement("KeyInfo")
-	info.CreateAttr("xmlns", NS)
+	info.CreateAttr("xmlns", dsig.Namespace)
 	info.CreateElement("X509Data").CreateElement("X509Certificate").SetText(s.certificate)
 	return info
 }
