@@ -168,9 +168,10 @@ func TestRefusesOtherNames(t *testing.T) {
 
 func TestDocuments(t *testing.T) {
 	f := start(t, adfstest.Config{})
-	for path, want := range map[string]string{
-		"/adfs/services/trust/mex":                           "https://" + f.Host + "/adfs/services/trust/13/usernamemixed",
-		"/FederationMetadata/2007-06/FederationMetadata.xml": `entityID="http://` + f.Host + `/adfs/services/trust"`,
+	for path, wants := range map[string][]string{
+		"/adfs/services/trust/mex": {`location="https://` + f.Host + `/adfs/services/trust/13/usernamemixed"`,
+			`soapAction="` + trust2005 + `/RST/Issue"`, `soapAction="` + trust13 + `/RST/Issue"`},
+		"/FederationMetadata/2007-06/FederationMetadata.xml": {`entityID="http://` + f.Host + `/adfs/services/trust"`},
 	} {
 		res, err := client(t, f).Get("https://" + f.Host + path)
 		if err != nil {
@@ -178,8 +179,10 @@ func TestDocuments(t *testing.T) {
 		}
 		body, err := io.ReadAll(res.Body)
 		_ = res.Body.Close()
-		if err != nil || res.StatusCode != 200 || !strings.Contains(string(body), want) {
-			t.Errorf("%s: got status %d, %v, %s", path, res.StatusCode, err, body)
+		for _, want := range wants {
+			if err != nil || res.StatusCode != 200 || !strings.Contains(string(body), want) {
+				t.Errorf("%s: got status %d, %v, %s, want %q in it", path, res.StatusCode, err, body, want)
+			}
 		}
 		if err := xml.Unmarshal(body, new(any)); err != nil {
 			t.Errorf("%s is not XML: %v", path, err)

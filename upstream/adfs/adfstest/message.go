@@ -200,7 +200,7 @@ func (f *Farm) rstr(trust string, m *rst, u *User, audience string, now time.Tim
 	var b strings.Builder
 	element := func(name, content string) { fmt.Fprintf(&b, "<%s:%s>%s</%[1]s:%[2]s>", prefix, name, content) }
 	b.WriteString(open + ">")
-	element("Lifetime", fmt.Sprintf(`<wsu:Created xmlns:wsu="%s">%s</wsu:Created><wsu:Expires xmlns:wsu="%[1]s">%s</wsu:Expires>`,
+	element("Lifetime", fmt.Sprintf(`<wsu:Created xmlns:wsu="%s">%s</wsu:Created><wsu:Expires xmlns:wsu="%[1]s">%[3]s</wsu:Expires>`,
 		utility, instant(now), instant(now.Add(time.Hour))))
 	fmt.Fprintf(&b, `<wsp:AppliesTo xmlns:wsp="http://schemas.xmlsoap.org/ws/2004/09/policy"><wsa:EndpointReference xmlns:wsa="http://www.w3.org/2005/08/addressing">`+
 		`<wsa:Address>%s</wsa:Address></wsa:EndpointReference></wsp:AppliesTo>`, text(audience))

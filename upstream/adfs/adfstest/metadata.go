@@ -20,7 +20,7 @@ func (f *Farm) mex() []byte {
 			`<sp:WssUsernameToken10/></wsp:Policy></sp:UsernameToken></wsp:Policy></sp:%[3]s></wsp:All></wsp:ExactlyOne></wsp:Policy>`, name, e.sp, e.tokens)
 		fmt.Fprintf(&bindings, `<wsdl:binding name="%s" type="tns:%s"><wsp:PolicyReference URI="#%[1]s_policy"/>`+
 			`<soap12:binding transport="http://schemas.xmlsoap.org/soap/http"/><wsdl:operation name="Issue">`+
-			`<soap12:operation soapAction="%s/RST/Issue" style="document"/></wsdl:operation></wsdl:binding>`, name, e.contract, e.trust)
+			`<soap12:operation soapAction="%[3]s/RST/Issue" style="document"/></wsdl:operation></wsdl:binding>`, name, e.contract, e.trust)
 		fmt.Fprintf(&ports, `<wsdl:port name="%s" binding="tns:%[1]s"><soap12:address location="https://%s/adfs/services/trust/%s/usernamemixed"/>`+
 			`<wsa10:EndpointReference><wsa10:Address>https://%[2]s/adfs/services/trust/%[3]s/usernamemixed</wsa10:Address></wsa10:EndpointReference></wsdl:port>`,
 			name, f.Host, e.path)

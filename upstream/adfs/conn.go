@@ -1,0 +1,106 @@
+package adfs
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"time"
+)
+
+// A conn is a connection to a node, used by one exchange at a time.
+type conn struct {
+	node  *node
+	wire  *wire
+	tls   *tls.Conn
+	since time.Time // unused since then
+	exact bool      // the last answer was read to its exact end
+	abort func()    // close, kept so that no exchange has to make it
+	one   [1]byte
+}
+
+// dial connects and makes the handshake.
+func (n *node) dial(ctx context.Context) (*conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, n.c.DialTimeout)
+	defer cancel()
+	var d net.Dialer
+	raw, err := d.DialContext(ctx, "tcp", n.name)
+	if err != nil {
+		return nil, err
+	}
+	w, err := newWire(raw)
+	if err != nil {
+		_ = raw.Close()
+		return nil, err
+	}
+	t := tls.Client(w, n.tls)
+	if err := t.HandshakeContext(ctx); err != nil {
+		_ = raw.Close()
+		return nil, fmt.Errorf("handshake: %w", err)
+	}
+	c := &conn{node: n, wire: w, tls: t}
+	c.abort = c.close
+	return c, nil
+}
+
+// close closes the connection without a word to the node, which would have to
+// wait for an exchange that still writes. It may be called at any time.
+func (c *conn) close() { _ = c.wire.Close() }
+
+// quiet reports whether the connection is open and the node has sent nothing
+// on it. Records that belong to TLS itself, such as session tickets, are read
+// and do not count.
+func (c *conn) quiet() bool {
+	c.wire.look = true
+	_, err := c.tls.Read(c.one[:])
+	c.wire.look = false
+	return errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// A wire is the TCP connection below TLS.
+type wire struct {
+	*net.TCPConn
+	raw syscall.RawConn
+	// look makes Read return os.ErrDeadlineExceeded instead of waiting.
+	look bool
+	// ended tells that the node closed the TCP connection. A node that only
+	// ended TLS has said that its answer is complete.
+	ended bool
+
+	// The attempt that is made while looking, and its result.
+	attempt func(fd uintptr)
+	p       []byte
+	n       int
+	err     error
+}
+
+func newWire(c net.Conn) (*wire, error) {
+	t, ok := c.(*net.TCPConn)
+	if !ok {
+		return nil, errors.New("not a TCP connection")
+	}
+	raw, err := t.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	w := &wire{TCPConn: t, raw: raw}
+	w.attempt = w.try
+	return w, nil
+}
+
+// Read implements net.Conn.
+func (w *wire) Read(p []byte) (int, error) {
+	var n int
+	var err error
+	if w.look {
+		n, err = w.readNow(p)
+	} else {
+		n, err = w.TCPConn.Read(p)
+	}
+	w.ended = w.ended || errors.Is(err, io.EOF)
+	return n, err
+}

@@ -1,0 +1,126 @@
+package adfs
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"stsgate/gateway/soap"
+	"stsgate/gateway/wstrust"
+)
+
+const (
+	// maxForwarded is the most addresses that a request may have come through.
+	maxForwarded = 20
+	// maxUserAgent is the longest user agent that is passed on (HDR-01).
+	maxUserAgent = 256
+	// maxKept is the largest request buffer that is kept for another request.
+	maxKept = 64 << 10
+)
+
+// A scratch holds the buffers of one exchange.
+type scratch struct {
+	out []byte
+	in  *bufio.Reader
+}
+
+func (f *Farm) acquire() *scratch {
+	if s, ok := f.scratch.Get().(*scratch); ok {
+		return s
+	}
+	return &scratch{out: make([]byte, 0, 8<<10), in: bufio.NewReaderSize(nil, maxHead)}
+}
+
+// release wipes the request, which holds a password.
+func (f *Farm) release(s *scratch) {
+	clear(s.out)
+	s.out = s.out[:0]
+	s.in.Reset(nil)
+	if cap(s.out) <= maxKept {
+		f.scratch.Put(s)
+	}
+}
+
+// post writes the request that forwards r. Every header is made from a typed
+// value; none but the user agent is the client's (HDR-01, HDR-06, and
+// protocol.md, appendix C, row 14: never X-Forwarded-For).
+func (s *scratch) post(c *Config, r *wstrust.Request, o wstrust.Origin) error {
+	switch {
+	case !trustPath(o.Path):
+		return fmt.Errorf("path %q cannot be forwarded", o.Path)
+	case !o.Client.IsValid():
+		return errors.New("the client's address is missing")
+	case len(o.Forwarded) > maxForwarded:
+		return fmt.Errorf("%d forwarded addresses are more than %d", len(o.Forwarded), maxForwarded)
+	case len(r.Body) == 0:
+		return errors.New("the request is empty")
+	}
+	b := append(s.out[:0], "POST "...)
+	b = append(b, o.Path...)
+	b = append(b, " HTTP/1.1\r\nHost: "...)
+	b = append(b, c.Host...)
+	b = append(b, "\r\nContent-Type: "...)
+	b = append(b, r.SOAP.ContentType()...)
+	if r.SOAP == soap.V11 {
+		b = append(b, "\r\nSOAPAction: \""...)
+		b = append(b, r.Version.Namespace()...)
+		b = append(b, "/RST/Issue\""...)
+	}
+	if userAgent(o.UserAgent) {
+		b = append(b, "\r\nUser-Agent: "...)
+		b = append(b, o.UserAgent...)
+	}
+	b = append(b, "\r\nX-MS-Proxy: "...)
+	b = append(b, c.Name...)
+	b = append(b, "\r\nX-MS-Forwarded-Client-IP: "...)
+	for _, a := range o.Forwarded {
+		if !a.IsValid() {
+			return errors.New("a forwarded address is missing")
+		}
+		b = a.Unmap().WithZone("").AppendTo(b)
+		b = append(b, ',')
+	}
+	b = o.Client.Unmap().WithZone("").AppendTo(b)
+	b = append(b, "\r\nX-MS-ADFS-Proxy-Client-IP: "...)
+	b = o.Client.Unmap().WithZone("").AppendTo(b)
+	b = append(b, "\r\nX-MS-Endpoint-Absolute-Path: "...)
+	b = append(b, o.Path...)
+	b = append(b, "\r\nContent-Length: "...)
+	b = strconv.AppendInt(b, int64(len(r.Body)), 10)
+	b = append(b, "\r\n\r\n"...)
+	s.out = append(b, r.Body...)
+	return nil
+}
+
+// get writes a request for a public document.
+func (s *scratch) get(c *Config, path string) {
+	s.out = fmt.Appendf(s.out[:0], "GET %s HTTP/1.1\r\nHost: %s\r\nX-MS-Proxy: %s\r\n\r\n", path, c.Host, c.Name)
+}
+
+// trustPath reports whether p is a path that needs no encoding and cannot be
+// read in two ways: letters, digits and hyphens between single slashes.
+func trustPath(p string) bool {
+	if len(p) < 2 || len(p) > 128 || p[0] != '/' || p[len(p)-1] == '/' {
+		return false
+	}
+	for i := 1; i < len(p); i++ {
+		switch c := p[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-':
+		case c == '/' && p[i-1] != '/':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// userAgent reports whether a user agent can be passed on.
+func userAgent(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return s != "" && len(s) <= maxUserAgent
+}
