@@ -1,0 +1,165 @@
+package edge
+
+import (
+	"errors"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"stsgate/gateway/refusal"
+)
+
+// answerTimeout is how long a client may take to read its answer, counted
+// from the first byte written. It frees what a slow reader holds.
+const answerTimeout = 30 * time.Second
+
+// A Route is one published path.
+type Route struct {
+	// Path is the canonical spelling. A client may write it in any case.
+	Path string
+	// Methods are those that are served, in upper case. All others are refused.
+	Methods []string
+	// Handler gets the request with its path in the canonical spelling and
+	// without a query.
+	Handler http.Handler
+}
+
+// spelling is what a path may look like: nothing to decode, nothing to clean.
+const spelling = `^(/[A-Za-z0-9_~-]+(\.[A-Za-z0-9_~-]+)*)+$`
+
+func checkRoutes(routes []Route) error {
+	if len(routes) == 0 {
+		return errors.New("no routes")
+	}
+	shape := regexp.MustCompile(spelling)
+	for i, r := range routes {
+		switch {
+		case !shape.MatchString(r.Path):
+			return errors.New("route " + r.Path + ": the path is not plain")
+		case len(r.Methods) == 0 || r.Handler == nil:
+			return errors.New("route " + r.Path + ": no methods or no handler")
+		case find(routes[:i], r.Path) != nil:
+			return errors.New("route " + r.Path + ": the path is there twice")
+		}
+	}
+	return nil
+}
+
+// find returns the route of a raw request target. An exact match is the whole
+// rule: whatever would have to be decoded, cleaned or cut first is no match
+// (security.md, HTTP-08, HTTP-09).
+func find(routes []Route, target string) *Route {
+	for i := range routes {
+		if equalFold(routes[i].Path, target) {
+			return &routes[i]
+		}
+	}
+	return nil
+}
+
+// equalFold compares without case in ASCII. strings.EqualFold would take
+// U+212A for a K.
+func equalFold(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if lower(a[i]) != lower(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
+}
+
+// admit finds the route of a request, or says why it has none.
+func (s *Server) admit(r *http.Request) (*Route, *refusal.Refusal) {
+	switch {
+	case !equalFold(hostname(r.Host), s.host):
+		return nil, refusal.New(refusal.WrongHost, "host %.100q", r.Host)
+	case r.TLS == nil || r.TLS.ServerName != "" && !equalFold(r.TLS.ServerName, s.host):
+		return nil, refusal.New(refusal.WrongHost, "TLS server name differs from host")
+	}
+	route := find(s.routes, r.RequestURI)
+	switch {
+	case route == nil:
+		return nil, refusal.New(refusal.WrongPath, "path %.200q", r.RequestURI)
+	case !slices.Contains(route.Methods, r.Method):
+		return route, refusal.New(refusal.WrongMethod, "method %.20q", r.Method)
+	case len(r.Header["Upgrade"]) > 0:
+		return route, refusal.New(refusal.WrongMethod, "upgrade to %.20q", r.Header["Upgrade"][0])
+	case r.ContentLength != 0 && r.Method != http.MethodPost:
+		return route, refusal.New(refusal.TooLarge, "%s with a body", r.Method)
+	}
+	return route, nil
+}
+
+// hostname drops the port and one trailing dot of a Host header.
+func hostname(host string) string {
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && strings.Trim(host[i+1:], "0123456789") == "" {
+		host = host[:i]
+	}
+	return strings.TrimSuffix(host, ".")
+}
+
+// serve is the one handler of the server.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	a := &answer{ResponseWriter: w, server: s}
+	route, refused := s.admit(r)
+	if refused == nil {
+		r.RequestURI, r.URL.Path, r.URL.RawPath = route.Path, route.Path, ""
+		route.Handler.ServeHTTP(a, r)
+		return
+	}
+	if refused.Reason == refusal.WrongMethod {
+		w.Header().Set("Allow", strings.Join(route.Methods, ", ")) // RFC 9110, section 15.5.6
+	}
+	if refused.Reason.Row().Close || r.ContentLength != 0 {
+		w.Header().Set("Connection", "close") // nobody has read the body
+	}
+	s.refuse(a, r, refused)
+}
+
+// An answer is a response that says so when it is the connection's last, and
+// that a client must take in time.
+type answer struct {
+	http.ResponseWriter
+	server *Server
+	begun  bool
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (a *answer) WriteHeader(status int) {
+	if status >= 200 {
+		a.begin()
+	}
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (a *answer) Write(p []byte) (int, error) {
+	a.begin()
+	return a.ResponseWriter.Write(p)
+}
+
+// Unwrap serves http.ResponseController.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+func (a *answer) begin() {
+	if a.begun {
+		return
+	}
+	a.begun = true
+	if a.server.draining.Load() {
+		a.Header().Set("Connection", "close")
+	}
+	_ = http.NewResponseController(a.ResponseWriter).SetWriteDeadline(time.Now().Add(answerTimeout))
+}
