@@ -15,6 +15,9 @@ func (d *decoder) check(c *Config) {
 	if c.Host != "" && !dnsName(c.Host) {
 		d.checkf("host", "want a DNS name in lower case, such as sts.contoso.example, got %q", c.Host)
 	}
+	if err := checkURL(c.URL, c.Host); c.URL != "" && err != nil {
+		d.checkf("url", "%v", err)
+	}
 	d.checkEndpoints(c.Endpoints)
 	d.checkUpstream(c)
 	d.sizes(c)
@@ -79,6 +82,17 @@ func (d *decoder) checkUpstream(c *Config) {
 			d.checkf("upstream.issuer", "needs a directory to look users up in")
 		}
 	}
+}
+
+// checkURL accepts https://host and https://host:port.
+func checkURL(s, host string) error {
+	if err := checkNode(s); err != nil {
+		return err
+	}
+	if u, err := url.Parse(s); err != nil || u.Hostname() != host {
+		return fmt.Errorf("want the name in host, %q, got %q", host, s)
+	}
+	return nil
 }
 
 // checkNode accepts https://address and https://address:port and nothing more:

@@ -21,6 +21,11 @@ type Config struct {
 	// must equal it, and so must the TLS server name where a client sends one.
 	// A DNS name in lower case. Required. Takes effect on restart.
 	Host string `yaml:"host" check:"required"`
+	// URL is where clients reach the gateway, https://host or https://host:port,
+	// as metadata and the To of messages name it; of use where something in
+	// front listens on another port. Default: host, and the port of the first
+	// listener. Takes effect on restart.
+	URL string `yaml:"url"`
 	// Listen has the addresses that clients connect to, at least one.
 	// Required. Takes effect on restart.
 	Listen []Listen `yaml:"listen" check:"required"`
@@ -54,8 +59,7 @@ type Config struct {
 	Limits Limits `yaml:"limits"`
 	// Timeouts bounds how long things may take. Takes effect on restart.
 	Timeouts Timeouts `yaml:"timeouts"`
-	// Log is the log on standard error. Takes effect on restart, apart from the
-	// keys that say otherwise.
+	// Log is the log on standard error. Takes effect on restart.
 	Log Log `yaml:"log"`
 }
 
@@ -121,8 +125,7 @@ type Endpoint struct {
 // Upstream has the ways to answer a request.
 type Upstream struct {
 	// ADFS is the farm that requests are forwarded to. Default: absent, nothing
-	// is forwarded. Takes effect on restart, apart from the keys that say
-	// otherwise.
+	// is forwarded. Takes effect on restart.
 	ADFS *ADFS `yaml:"adfs"`
 	// Issuer is the built-in security token service. Default: absent, nothing
 	// is issued here. Takes effect on restart.
@@ -132,11 +135,11 @@ type Upstream struct {
 // ADFS is a farm of AD FS servers.
 type ADFS struct {
 	// Nodes are the servers as https://address or https://address:port. All of
-	// them are asked by the name in host. At least one. Required. Reloaded on
-	// SIGHUP.
+	// them are asked by the name in host. At least one. Required. Takes effect
+	// on restart.
 	Nodes []string `yaml:"nodes" check:"required"`
 	// CA is a PEM file of the authorities that may have signed the nodes'
-	// certificates; nothing else is trusted. Required. Reloaded on SIGHUP.
+	// certificates; nothing else is trusted. Required. Takes effect on restart.
 	CA string `yaml:"ca" check:"required,file"`
 	// Probe is how a node's health is asked: http gets /adfs/probe from port
 	// 80, tls shakes hands on the node's own port, auto takes http where a node
@@ -187,8 +190,8 @@ type Directory struct {
 // Audit is the record of every exchange.
 type Audit struct {
 	// File is the file that records are appended to, one JSON line each. It is
-	// created when absent; its folder is not. Required. Takes effect on
-	// restart.
+	// created when absent; its folder is not. On SIGHUP it is opened again by
+	// its name, after a rotation. Required. Takes effect on restart.
 	File string `yaml:"file" check:"required,path"`
 }
 
@@ -222,7 +225,7 @@ type Timeouts struct {
 // Log is the log on standard error.
 type Log struct {
 	// Level is the least level that is logged: debug, info, warn or error.
-	// Default: info. Reloaded on SIGHUP.
+	// Default: info. Takes effect on restart.
 	Level Level `yaml:"level"`
 }
 
