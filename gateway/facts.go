@@ -134,8 +134,8 @@ func (x *exchange) decide() error {
 func (x *exchange) answerable() error {
 	forward := x.decision.Answer == policy.Forward
 	_, port, err := net.SplitHostPort(x.in.Host)
-	if err != nil { // Host has no port, as a farm node is asked
-		port = x.g.c.Port
+	if err != nil { // Host has no port, as where another gateway stands in front
+		port = x.g.port
 	}
 	if err := x.request.CheckAddress(x.g.c.Host, port, x.endpoint.Path, forward); err != nil {
 		return refuseMessage(err)

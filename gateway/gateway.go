@@ -11,8 +11,10 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -65,9 +67,9 @@ type Endpoint struct {
 type Config struct {
 	// Host is the federation service name, in lower case.
 	Host string
-	// Port is the port under which clients know the gateway. wsa:To may name
-	// it although the Host header has none.
-	Port string
+	// URL is where clients reach the gateway, https://host or https://host:port.
+	// wsa:To may name its port although the Host header has none.
+	URL string
 	// Policy holds the policy set in force.
 	Policy *policy.Live
 	// Forwarder answers what policy forwards; nil where nothing is.
@@ -93,6 +95,7 @@ type Config struct {
 type Gateway struct {
 	c       Config
 	metrics *metrics
+	port    string   // of the public URL, empty for 443
 	hashKey [32]byte // for names that did not resolve
 }
 
@@ -106,9 +109,12 @@ func New(c Config, endpoints []Endpoint) (*Gateway, error) {
 	case c.MaxBody <= 0 || c.BodyTimeout <= 0:
 		return nil, errors.New("gateway: MaxBody and BodyTimeout must be positive")
 	}
-	g := &Gateway{c: c}
+	public, err := url.Parse(c.URL)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: public URL: %w", err)
+	}
+	g := &Gateway{c: c, port: public.Port()}
 	rand.Read(g.hashKey[:])
-	var err error
 	g.metrics, err = newMetrics(c.Metrics, endpoints)
 	return g, err
 }
