@@ -125,19 +125,17 @@ type named struct {
 
 // text reads one line of text. A number, a date or a truth value is none.
 func (r *reader) text(n *yaml.Node, what string) (string, bool) {
-	if !r.is(n, yaml.ScalarNode, what) {
+	if !r.is(n, yaml.ScalarNode, what) || n.Style&yaml.TaggedStyle != 0 {
 		return "", false
 	}
-	switch n.ShortTag() {
-	case "!!str":
-	case "!!null":
+	switch tag := n.ShortTag(); {
+	case tag == "!!null" || tag == "!!str" && n.Value == "":
 		r.fail(n, "want %s, got nothing", what)
 		return "", false
-	default:
+	case tag != "!!str":
 		r.fail(n, "want %s, got %s: put it in quotes", what, kind(n))
 		return "", false
-	}
-	if n.Value == "" || strings.TrimSpace(n.Value) != n.Value {
+	case strings.TrimSpace(n.Value) != n.Value:
 		r.fail(n, "want %s, without space around it", what)
 		return "", false
 	}
@@ -191,7 +189,7 @@ func (r *reader) truth(n *yaml.Node) bool {
 	return s == "true"
 }
 
-// is checks the kind of a node. An alias is already recorded.
+// is checks the kind of a node. An alias is already recorded, as a tag is.
 func (r *reader) is(n *yaml.Node, k yaml.Kind, what string) bool {
 	if n.Kind != k && n.Kind != yaml.AliasNode {
 		r.fail(n, "want %s, got %s", what, kind(n))
