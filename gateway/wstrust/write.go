@@ -126,7 +126,8 @@ type Query struct {
 	AppliesTo string
 	// TokenType is the kind of token as a URI, empty for the service's choice.
 	TokenType string
-	// Now is when the message is made. Its Timestamp ends five minutes later.
+	// Now is when the message is made. Its Timestamp ends five minutes later;
+	// the zero time writes none, for a message that does not age.
 	Now time.Time
 }
 
@@ -147,11 +148,15 @@ func AppendRequest(dst []byte, q Query) []byte {
 		dst = soap.EscapeText(dst, q.To)
 		dst = append(dst, `</a:To>`...)
 	}
-	dst = append(dst, `<o:Security s:mustUnderstand="1" xmlns:o="`+soap.NSSecurity+`"><u:Timestamp u:Id="_0"><u:Created>`...)
-	dst = appendInstant(dst, q.Now)
-	dst = append(dst, `</u:Created><u:Expires>`...)
-	dst = appendInstant(dst, q.Now.Add(maxSkew))
-	dst = append(dst, `</u:Expires></u:Timestamp><o:UsernameToken u:Id="user"><o:Username>`...)
+	dst = append(dst, `<o:Security s:mustUnderstand="1" xmlns:o="`+soap.NSSecurity+`">`...)
+	if !q.Now.IsZero() {
+		dst = append(dst, `<u:Timestamp u:Id="_0"><u:Created>`...)
+		dst = appendInstant(dst, q.Now)
+		dst = append(dst, `</u:Created><u:Expires>`...)
+		dst = appendInstant(dst, q.Now.Add(maxSkew))
+		dst = append(dst, `</u:Expires></u:Timestamp>`...)
+	}
+	dst = append(dst, `<o:UsernameToken u:Id="user"><o:Username>`...)
 	dst = soap.EscapeText(dst, q.Username)
 	dst = append(dst, `</o:Username><o:Password Type="`+passwordText+`">`...)
 	dst = soap.EscapeText(dst, string(q.Password.Bytes()))
