@@ -65,6 +65,9 @@ func (e Errors) sorted() Errors {
 func nearest(s string, words []string) string {
 	best, least := "", 1+min(2, len(s)/3)
 	for _, w := range words {
+		if long := max(len(s), len(w)) - min(len(s), len(w)); long >= least {
+			continue
+		}
 		if d := distance(s, w); d < least {
 			best, least = w, d
 		}
