@@ -163,7 +163,7 @@ func (x *answerReader) requestedToken(e *soap.Element) error {
 	if token == nil {
 		return x.refuse(Malformed, ruleAnswer, e, "RequestedSecurityToken is empty")
 	}
-	x.a.Token = x.doc.Raw(token)
+	x.a.Token, x.a.doc, x.a.token = x.doc.Raw(token), x.doc, token
 	switch token.Name {
 	case soap.Name{Space: NSSAML11, Local: "Assertion"}:
 		return x.assertion11(token)

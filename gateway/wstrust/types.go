@@ -140,6 +140,9 @@ type Answer struct {
 	Token []byte
 	// Assertion is what the token says.
 	Assertion Assertion
+
+	doc   *soap.Document
+	token *soap.Element // in doc
 	// Node is the farm node that answered, host:port as configured.
 	Node string
 }
