@@ -34,14 +34,93 @@ const rst = `<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" ` +
 	`</trust:RequestSecurityToken></s:Body></s:Envelope>`
 
 func BenchmarkScan(b *testing.B) {
-	b.SetBytes(int64(len(rst)))
+	src := []byte(rst)
+	b.SetBytes(int64(len(src)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := soap.Scan([]byte(rst), soap.Request); err != nil {
+		if _, err := soap.Scan(src, soap.Request); err != nil {
 			b.Fatal(err)
 		}
 	}
 }
 
-var _ = strconv.Itoa
-var _ = strings.Repeat
+// BenchmarkOpenAndRead is Scan, Open and the text of every leaf.
+func BenchmarkOpenAndRead(b *testing.B) {
+	src := []byte(rst)
+	b.ReportAllocs()
+	for b.Loop() {
+		d, err := soap.Scan(src, soap.Request)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := soap.Open(d); err != nil {
+			b.Fatal(err)
+		}
+		for i := range d.Elements() {
+			if e := &d.Elements()[i]; d.HasText(e) {
+				if _, err := d.Text(e); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+	}
+}
+
+// BenchmarkScanLinear shows that the time per byte does not grow with the
+// document (DOS-03): the MB/s of 4 KiB and 64 KiB of a shape are much alike.
+func BenchmarkScanLinear(b *testing.B) {
+	deep := strings.Repeat("<e>", 20)
+	for _, shape := range []struct{ name, open, unit, end string }{
+		{"leaves", "<e>", "<f>text of a leaf</f>", "</e>"},
+		{"text", "<e>", "<f>" + strings.Repeat("plain text &amp; references\r\n", 60) + "</f>", "</e>"},
+		{"attributes", "<e>", "<f" + numbered(" attribute%d='v'", 32) + "/>", "</e>"},
+		{"prefixes", "<e" + numbered(" xmlns:p%d='urn:p'", 30) + ">", "<p0:f p0:a='' p0:b='' p0:c='' p0:d=''/>", "</e>"},
+		{"declarations", "<e>", "<f" + numbered(" xmlns:p%d='urn:p'", 32) + "/>", "</e>"},
+		{"comments", "<e>", "<!-- comment -->", "</e>"},
+		{"depth", deep, strings.Repeat("<a>", 10) + strings.Repeat("</a>", 10), strings.Repeat("</e>", 20)},
+		{"unknown names", "<e>", "<unknown unheard='x'/>", "</e>"},
+	} {
+		for _, size := range []int{4 << 10, 64 << 10} {
+			src := []byte(shape.open + strings.Repeat(shape.unit, (size-200)/len(shape.unit)) + shape.end)
+			b.Run(shape.name+"/"+strconv.Itoa(size), func(b *testing.B) {
+				b.SetBytes(int64(len(src)))
+				for b.Loop() {
+					if _, err := soap.Scan(src, soap.Answer); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkRefuse shows what an attack costs; each is refused before its end.
+func BenchmarkRefuse(b *testing.B) {
+	for _, attack := range []struct{ name, src string }{
+		{"open tags", strings.Repeat("<a>", 20000)},
+		{"attributes", "<e" + numbered(" a%d=''", 6000) + "/>"},
+		{"long name", "<" + strings.Repeat("n", 60<<10) + "/>"},
+		{"entity bomb", "<!DOCTYPE e [<!ENTITY a '" + strings.Repeat("x", 60000) + "'>]><e>&a;</e>"},
+	} {
+		b.Run(attack.name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := soap.Scan([]byte(attack.src), soap.Request); err == nil {
+					b.Fatal("accepted")
+				}
+			}
+		})
+	}
+}
+
+// The budget of a 1.7 KB request is 10 allocations for all that is read of it.
+func TestScanAllocations(t *testing.T) {
+	src := []byte(rst)
+	got := testing.AllocsPerRun(100, func() {
+		if _, err := soap.Scan(src, soap.Request); err != nil {
+			t.Error(err)
+		}
+	})
+	if got > 2 {
+		t.Errorf("got %v allocations, want at most 2", got)
+	}
+}

@@ -58,6 +58,10 @@ type Document struct {
 	attributes []attribute
 	bindings   []binding
 	comments   int
+
+	// Room for the attributes and bindings of an ordinary request.
+	roomAttributes [16]attribute
+	roomBindings   [12]binding
 }
 
 // Root returns the root element.

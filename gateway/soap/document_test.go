@@ -83,6 +83,7 @@ func TestText(t *testing.T) {
 		{"plain", "<e>alice</e>", "alice"},
 		{"white space is kept", "<e> a\t\n </e>", " a\t\n "},
 		{"CR LF is LF", "<e>a\r\nb\r\n\r\n</e>", "a\nb\n\n"},
+		{"CR LF comes first", "<e>\r\na</e>", "\na"},
 		{"CR LF by reference is kept", "<e>a&#13;&#10;b&#xD;\r\n</e>", "a\r\nb\r\n"},
 		{"references", "<e>&lt;&gt;&amp;&quot;&apos;&#65;&#x1F600;</e>", "<>&\"'A\U0001F600"},
 		{"a reference is read once", "<e>&amp;lt;&#38;amp;</e>", "&lt;&amp;"},

@@ -86,3 +86,18 @@ func TestScanErrorIsNotErrVersion(t *testing.T) {
 		t.Errorf("%v matches ErrVersion", err)
 	}
 }
+
+func TestVersion(t *testing.T) {
+	for _, c := range []struct {
+		version                      soap.Version
+		name, namespace, contentType string
+	}{
+		{soap.V11, "1.1", "http://schemas.xmlsoap.org/soap/envelope/", "text/xml; charset=utf-8"},
+		{soap.V12, "1.2", "http://www.w3.org/2003/05/soap-envelope", "application/soap+xml; charset=utf-8"},
+	} {
+		got := [3]string{c.version.String(), c.version.Namespace(), c.version.ContentType()}
+		if want := [3]string{c.name, c.namespace, c.contentType}; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

@@ -8,7 +8,8 @@ type Profile uint8
 const (
 	// Request is for what clients send: 64 KiB, depth 31, 512 elements, 32
 	// attributes an element, start tags of 4,000 bytes, texts of 16 KiB,
-	// 32 namespaces. What it accepts, WCF's default quotas accept.
+	// 32 namespaces. They lie within WCF's default quotas, which refuse depth
+	// 33 and tags of more than 4,096 bytes.
 	Request Profile = iota
 	// Answer is for what the farm sends: 1 MiB, depth 64, 16,384 elements, 64
 	// attributes an element, start tags of 16,000 bytes, texts of 256 KiB,
@@ -25,8 +26,8 @@ type limits struct {
 	depth      int // open elements; the root is 1
 	elements   int
 	attributes int // per start tag, namespace declarations included
-	tag        int // bytes of one tag
-	text       int // bytes between two tags, and of one comment
+	tag        int // bytes of one tag or comment
+	text       int // bytes between two tags or comments
 	namespaces int // distinct ones in the document
 	bindings   int // declarations in scope at one place
 }

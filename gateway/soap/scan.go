@@ -37,12 +37,16 @@ func refuse(rule string, at int, msg string) *Error {
 // character that is legal as such.
 func (s *scanner) unexpected(i int, rule, msg string) *Error {
 	if i >= len(s.src) {
-		return refuse("XML-15", i, "document is cut short")
+		return s.cutShort()
 	}
 	if _, err := s.char(i); err != nil {
 		return err
 	}
 	return refuse(rule, i, msg)
+}
+
+func (s *scanner) cutShort() *Error {
+	return refuse("XML-15", len(s.src), "document is cut short")
 }
 
 func (s *scanner) document() *Error {
@@ -53,7 +57,10 @@ func (s *scanner) document() *Error {
 	if err != nil {
 		return err
 	}
-	s.reserve()
+	d := s.doc
+	tags := min(bytes.Count(s.src, []byte("<")), s.limits.elements)
+	d.elements = make([]Element, 0, tags/2+2)
+	d.attributes, d.bindings = d.roomAttributes[:0], d.roomBindings[:0]
 	for i < len(s.src) {
 		if s.src[i] != '<' {
 			i, err = s.text(i)
@@ -64,24 +71,16 @@ func (s *scanner) document() *Error {
 			return err
 		}
 	}
-	if s.open >= 0 || len(s.doc.elements) == 0 {
-		return s.unexpected(i, "", "")
+	if s.open >= 0 || len(d.elements) == 0 {
+		return s.cutShort()
 	}
 	return nil
-}
-
-// reserve makes room for what a document of this many tags usually holds.
-func (s *scanner) reserve() {
-	tags := min(bytes.Count(s.src, []byte("<")), s.limits.elements)
-	s.doc.elements = make([]Element, 0, tags/2+2)
-	s.doc.attributes = make([]attribute, 0, tags/4+2)
-	s.doc.bindings = make([]binding, 0, min(tags/4+2, 16))
 }
 
 // markup reads what begins with the < at i.
 func (s *scanner) markup(i int) (int, *Error) {
 	if i+1 >= len(s.src) {
-		return 0, s.unexpected(i+1, "", "")
+		return 0, s.cutShort()
 	}
 	switch s.src[i+1] {
 	case '/':
@@ -122,7 +121,7 @@ func (s *scanner) comment(i int) (int, *Error) {
 	i += len("<!--")
 	for !bytes.HasPrefix(s.src[i:], []byte("--")) {
 		if i >= len(s.src) {
-			return 0, s.unexpected(i, "", "")
+			return 0, s.cutShort()
 		}
 		var err *Error
 		if i, err = s.char(i); err != nil {
@@ -134,7 +133,7 @@ func (s *scanner) comment(i int) (int, *Error) {
 		return 0, s.unexpected(i, "XML-09", "two hyphens in a comment")
 	}
 	i++
-	if i-start > s.limits.text {
+	if i-start > s.limits.tag {
 		return 0, refuse("DOS-03", start, "comment is too long")
 	}
 	return i, nil

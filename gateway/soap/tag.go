@@ -212,7 +212,7 @@ func (s *scanner) value(i int, quote byte) (int, *Error) {
 			return 0, err
 		}
 	}
-	return 0, s.unexpected(i, "", "")
+	return 0, s.cutShort()
 }
 
 // declare binds the prefix in src[prefix:prefixEnd] to the namespace in
@@ -222,7 +222,7 @@ func (s *scanner) declare(e *Element, prefix, prefixEnd, start, end int) *Error 
 	switch {
 	case len(name) >= 3 && bytes.EqualFold(name[:3], []byte("xml")):
 		return refuse("XML-13", prefix, "prefix begins with xml")
-	case string(space) == NSXML, string(space) == nsXMLNS:
+	case isReserved(space):
 		return refuse("XML-13", start, "reserved namespace is declared")
 	case len(name) > 0 && len(space) == 0:
 		return refuse("XML-13", start, "namespace of a prefix is empty")
@@ -254,6 +254,17 @@ func (s *scanner) declare(e *Element, prefix, prefixEnd, start, end int) *Error 
 	})
 	e.scope = int32(len(d.bindings) - 1)
 	return nil
+}
+
+// isReserved reports whether a namespace is one that XML defines, or is named
+// like its prefixes, which readers that keep both in one field mix up.
+func isReserved(space []byte) bool {
+	switch string(space) {
+	case NSXML, nsXMLNS, "xml", "xmlns":
+		return true
+	default:
+		return false
+	}
 }
 
 // space returns the namespace b as a string, the same one for equal names,
