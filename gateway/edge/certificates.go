@@ -41,24 +41,23 @@ func NewCertificates(c CertificatesConfig) (*Certificates, error) {
 	return certs, nil
 }
 
-// Reload loads the files again and serves what they hold from the next
+// Prepare loads the files again and returns what serves them from the next
 // handshake on. On an error the old certificate stays: the files are half
 // written, do not fit, do not cover the host, or hold an expired certificate
 // while the old one is valid (security.md, TLS-03).
-func (c *Certificates) Reload() error {
+func (c *Certificates) Prepare() (replace func(), err error) {
 	next, err := c.load()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	now := time.Now()
 	if err := timely(next, now); err != nil {
 		if timely(c.current.Load(), now) == nil {
-			return fmt.Errorf("tls certificate %s: %w", c.config.Certificate, err)
+			return nil, fmt.Errorf("tls certificate %s: %w", c.config.Certificate, err)
 		}
 		c.config.Log.Warn("tls certificate is not valid now", "file", c.config.Certificate, "err", err)
 	}
-	c.current.Store(next)
-	return nil
+	return func() { c.current.Store(next) }, nil
 }
 
 // Expiry returns when the certificate that is served expires.
