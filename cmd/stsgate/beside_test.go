@@ -1,0 +1,226 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"stsgate/gateway/account"
+	"stsgate/gateway/soap"
+	"stsgate/gateway/wstrust"
+	"stsgate/testdata"
+)
+
+// Addresses of the load program's certificates and of its baseline's nginx.conf.
+const (
+	upstreamAddress = "127.0.0.1:19443"
+	nginxAddress    = "127.0.0.1:18443"
+	besideAddress   = "127.0.0.1:18444"
+	besideAdmin     = "127.0.0.1:18445"
+)
+
+// BenchmarkBesideNginx measures CPU per forwarded request of the gateway as a
+// process, and of nginx's bare TLS reverse proxy on the same upstream: closed
+// loop, 16 connections, runs interleaved A B A B. The budget is in design.md,
+// section 10. BESIDE_SECONDS is the length of a run (default 4), BESIDE_PAIRS
+// their number (default 5).
+func BenchmarkBesideNginx(b *testing.B) {
+	dir := b.TempDir()
+	proxybench := build(b, dir, "proxybench", testdata.Shared(b, "proxybench"))
+	nginx := testdata.Program(b, "nginx")
+	stsgate := build(b, dir, "stsgate", filepath.Join(testdata.Root(b), "cmd", "stsgate"))
+	besideFiles(b, dir, proxybench)
+
+	start(b, dir, upstreamAddress, proxybench, "upstream", "-addr", upstreamAddress, "-dir", "d", "-body", "answer.xml")
+	baseline := start(b, dir, nginxAddress, nginx, "-p", dir, "-c", "nginx.conf")
+	for _, c := range []struct{ name, audit string }{
+		{"audit=none", os.DevNull},
+		{"audit=file", filepath.Join(dir, "audit.jsonl")},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			write(b, dir, "stsgate.yaml", fmt.Sprintf(besideConfig, c.audit))
+			gateway := start(b, dir, besideAddress, stsgate, "run", "-c", "stsgate.yaml")
+			besidePairs(b, dir, proxybench, gateway, baseline)
+		})
+	}
+}
+
+func besidePairs(b *testing.B, dir, proxybench string, gateway, baseline int) {
+	seconds, pairs := 4, 5
+	for name, v := range map[string]*int{"BESIDE_SECONDS": &seconds, "BESIDE_PAIRS": &pairs} {
+		if n, err := strconv.Atoi(os.Getenv(name)); err == nil && n > 0 {
+			*v = n
+		}
+	}
+	load := func(address string, pid int) float64 {
+		out, err := command(dir, proxybench, "load", "-url", "https://"+address+"/adfs/services/trust/13/usernamemixed",
+			"-host", "localhost", "-body", "request.xml", "-c", "16", "-d", fmt.Sprintf("%ds", seconds), "-pids", strconv.Itoa(pid)).Output()
+		var r struct {
+			CPU    float64 `json:"cpu_us_per_req"`
+			OK     int
+			Bad    int
+			Sample string `json:"bad_sample"`
+		}
+		if err == nil {
+			err = json.Unmarshal(out, &r)
+		}
+		if err != nil || r.OK == 0 || r.Bad > 0 {
+			b.Fatalf("load on %s: %v: %s", address, err, out)
+		}
+		return r.CPU
+	}
+	load(besideAddress, gateway) // warm up both
+	load(nginxAddress, baseline)
+	var ours, theirs, ratios []float64
+	for range pairs {
+		a, n := load(besideAddress, gateway), load(nginxAddress, baseline)
+		ours, theirs, ratios = append(ours, a), append(theirs, n), append(ratios, a/n)
+		b.Logf("gateway %.1f us, nginx %.1f us, ratio %.2f", a, n, a/n)
+	}
+	b.ReportMetric(median(ours), "gateway-us/req")
+	b.ReportMetric(median(theirs), "nginx-us/req")
+	b.ReportMetric(median(ratios), "ratio")
+	b.ReportMetric(0, "ns/op")
+}
+
+func median(v []float64) float64 {
+	v = slices.Sorted(slices.Values(v))
+	return v[len(v)/2]
+}
+
+const besideConfig = `host: localhost
+url: https://localhost:18443
+listen:
+  - address: ` + besideAddress + `
+    tls: {certificate: d/cert.pem, key: d/key.pem}
+admin: {address: ` + besideAdmin + `}
+upstream:
+  adfs: {nodes: ["https://` + upstreamAddress + `"], ca: d/cert.pem}
+policy: policies
+audit: {file: %s}
+`
+
+const besidePolicy = `networks:
+  offices: [127.0.0.0/8]
+applications:
+  microsoft-365: {realms: ["urn:federation:MicrosoftOnline"], answer: forward}
+rules:
+  - {name: from the offices, match: {networks: [offices], applications: [microsoft-365]}, allow: {}}
+`
+
+// besideFiles writes certificates, nginx.conf, policy, and a request and an
+// answer of the sizes that the budget names: 1.7 and 6 KB.
+func besideFiles(b *testing.B, dir, proxybench string) {
+	b.Helper()
+	if out, err := command(dir, proxybench, "certs", "d").CombinedOutput(); err != nil {
+		b.Fatalf("certificates: %v: %s", err, out)
+	}
+	conf, err := os.ReadFile(testdata.Shared(b, "proxybench", "nginx.conf"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	write(b, dir, "nginx.conf", string(conf))
+	write(b, dir, "policies/policy.yaml", besidePolicy)
+	now := time.Now()
+	request := wstrust.AppendRequest(nil, wstrust.Query{
+		SOAP: soap.V12, Version: wstrust.V13, To: "https://localhost/adfs/services/trust/13/usernamemixed",
+		MessageID: "urn:uuid:5d1b21fd-8bb4-4dbb-a3ea-2f0d0c14b5a2", Username: "alice@contoso.example",
+		Password: account.NewPassword([]byte("correct horse battery staple")), AppliesTo: "urn:federation:MicrosoftOnline", Now: now,
+	})
+	r, err := wstrust.ReadRequest(wstrust.Inbound{Body: request, SOAP: soap.V12, Version: wstrust.V13, Now: now})
+	if err != nil {
+		b.Fatal(err)
+	}
+	answer := wstrust.AppendAnswer(nil, r, &wstrust.Issued{
+		Assertion: besideAssertion(b, r.AppliesTo, now), ID: "_0f8fad5bd9cb469fa16570867728950e", Audience: r.AppliesTo,
+		Lifetime: wstrust.Lifetime{Created: now, Expires: now.Add(time.Hour)},
+	}, now)
+	write(b, dir, "request.xml", string(request))
+	write(b, dir, "answer.xml", string(answer))
+	b.Logf("request %d bytes, answer %d bytes", len(request), len(answer))
+}
+
+// build compiles a program as it is shipped.
+func build(b *testing.B, dir, name, source string) string {
+	b.Helper()
+	out := filepath.Join(dir, name)
+	c := command(source, "go", "build", "-trimpath", "-buildvcs=false", "-o", out, ".")
+	c.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if text, err := c.CombinedOutput(); err != nil {
+		b.Fatalf("build %s: %v: %s", name, err, text)
+	}
+	return out
+}
+
+func command(dir, name string, args ...string) *exec.Cmd {
+	c := exec.Command(name, args...)
+	c.Dir = dir
+	return c
+}
+
+// start starts a program that listens on address, and stops it with the
+// benchmark. It returns its process id.
+func start(b *testing.B, dir, address, name string, args ...string) int {
+	b.Helper()
+	if c, err := net.Dial("tcp", address); err == nil {
+		c.Close()
+		b.Fatalf("something listens on %s already", address)
+	}
+	c := command(dir, name, args...)
+	log, err := os.Create(filepath.Join(dir, filepath.Base(name)+".log"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	c.Stdout, c.Stderr = log, log
+	if err := c.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		_ = c.Process.Signal(syscall.SIGTERM)
+		_ = c.Wait()
+		log.Close()
+	})
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			conn.Close()
+			return c.Process.Pid
+		}
+		if time.Now().After(deadline) {
+			text, _ := os.ReadFile(log.Name())
+			b.Fatalf("%s does not listen on %s: %v: %s", name, address, err, text)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func write(b *testing.B, dir, name, text string) {
+	b.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		b.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// besideAssertion is of the size that AD FS issues for Microsoft 365: some
+// 5 KB with an RSA signature and its certificate. It is not verified here.
+func besideAssertion(b *testing.B, audience string, now time.Time) []byte {
+	b.Helper()
+	a, err := wstrust.ReadAnswer(testdata.Message(b, "rstr/adfs-13-saml11.xml"), wstrust.V13)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return []byte(strings.ReplaceAll(string(a.Token), a.Assertion.Audiences[0], audience))
+}

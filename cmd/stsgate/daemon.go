@@ -1,0 +1,316 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"stsgate/gateway"
+	"stsgate/gateway/admin"
+	"stsgate/gateway/audit"
+	"stsgate/gateway/clientip"
+	"stsgate/gateway/config"
+	"stsgate/gateway/edge"
+	"stsgate/policy"
+	"stsgate/upstream/adfs"
+	"stsgate/upstream/issuer"
+)
+
+// A daemon is the running gateway: what was built, what it listens on, and
+// what a reload replaces.
+type daemon struct {
+	c       *config.Config
+	log     *slog.Logger
+	metrics *metrics
+	parts   *parts
+
+	live    *policy.Live
+	farm    *adfs.Farm // nil without a farm
+	issuer  *issuer.Issuer
+	audit   *audit.Log
+	gateway *gateway.Gateway
+
+	servers []*edge.Server
+	clients []net.Listener // one for each server
+	plain   []*plainServer // admin and probe
+	stopped atomic.Bool    // draining: not ready any more
+}
+
+// A plainServer is a listener without TLS that serves no client.
+type plainServer struct {
+	listener net.Listener
+	server   *http.Server
+}
+
+// newDaemon builds everything and binds every address. When it returns the
+// kernel takes connections; run answers them.
+func newDaemon(c *config.Config, log *slog.Logger) (_ *daemon, err error) {
+	d := &daemon{c: c, log: log}
+	defer func() {
+		if err != nil {
+			d.close()
+		}
+	}()
+	if d.parts, err = loadParts(c, log); err != nil {
+		return nil, err
+	}
+	registry := prometheus.NewRegistry()
+	if d.metrics, err = newMetrics(registry); err != nil {
+		return nil, err
+	}
+	d.audit, err = audit.Open(audit.Config{File: c.Audit.File, Wrote: d.metrics.auditWrote})
+	if err != nil {
+		return nil, err
+	}
+	if err := d.buildGateway(registry); err != nil {
+		return nil, err
+	}
+	if err := d.listen(); err != nil {
+		return nil, err
+	}
+	if err := d.listenPlain(registry); err != nil {
+		return nil, err
+	}
+	d.metrics.loaded(d.parts, d.live.Load(), time.Now())
+	return d, nil
+}
+
+func (d *daemon) buildGateway(registry *prometheus.Registry) (err error) {
+	d.live = policy.NewLive(d.parts.policy)
+	g := gateway.Config{
+		Host:        d.c.Host,
+		URL:         publicURL(d.c),
+		Policy:      d.live,
+		Clients:     clientip.New(clientip.Config{Proxies: d.c.Clients.Proxies}),
+		Audit:       d.audit,
+		MaxBody:     int64(d.c.Limits.Body),
+		BodyTimeout: d.c.Timeouts.Body,
+		Metrics:     registry,
+		Log:         d.log,
+	}
+	if d.parts.directory != nil {
+		g.Directory = d.parts.directory
+	}
+	if a := d.c.Upstream.ADFS; a != nil {
+		if d.farm, err = newFarm(d.c, d.parts, registry, d.log); err != nil {
+			return err
+		}
+		g.Forwarder = d.farm
+	}
+	if d.c.Upstream.Issuer != nil {
+		if d.issuer, err = newIssuer(d.c, d.parts); err != nil {
+			return err
+		}
+		g.Issuer = d.issuer
+	}
+	d.gateway, err = gateway.New(g, endpoints(d.c))
+	return err
+}
+
+// listen binds the addresses for clients.
+func (d *daemon) listen() error {
+	routes, err := d.routes()
+	if err != nil {
+		return err
+	}
+	for i, l := range d.c.Listen {
+		s, err := edge.New(edge.Config{
+			Host:          d.c.Host,
+			Routes:        routes,
+			Refuse:        d.gateway.Refuse,
+			Certificates:  d.parts.certificates[i],
+			HeaderTimeout: d.c.Timeouts.Header,
+			IdleTimeout:   d.c.Timeouts.Idle,
+			HeaderBytes:   int(d.c.Limits.Headers),
+			Log:           d.log,
+		})
+		if err != nil {
+			return err
+		}
+		listener, err := edge.Listen(l.Address)
+		if err != nil {
+			return err
+		}
+		d.servers, d.clients = append(d.servers, s), append(d.clients, listener)
+	}
+	return nil
+}
+
+// listenPlain binds the admin listener and, where there is one, the probe's.
+func (d *daemon) listenPlain(registry *prometheus.Registry) error {
+	type plain struct {
+		address string
+		handler http.Handler
+	}
+	operators, err := admin.New(admin.Config{Gatherer: registry, Ready: d.checks})
+	if err != nil {
+		return err
+	}
+	all := []plain{{d.c.Admin.Address, operators}}
+	if d.c.Probe != nil {
+		all = append(all, plain{d.c.Probe.Address, edge.ProbeHandler(d.ready)})
+	}
+	for _, p := range all {
+		l, err := edge.Listen(p.address)
+		if err != nil {
+			return err
+		}
+		d.plain = append(d.plain, &plainServer{l, &http.Server{
+			Handler:           p.handler,
+			ReadHeaderTimeout: d.c.Timeouts.Header,
+			IdleTimeout:       d.c.Timeouts.Idle,
+			WriteTimeout:      time.Minute,
+			MaxHeaderBytes:    int(d.c.Limits.Headers),
+			ErrorLog:          slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
+		}})
+	}
+	return nil
+}
+
+// run answers until ctx ends or a listener fails, then drains and closes. It
+// may be called once.
+func (d *daemon) run(ctx context.Context) error {
+	failed := make(chan error, len(d.servers)+len(d.plain))
+	for i, s := range d.servers {
+		go func() { failed <- s.Serve(d.clients[i]) }()
+		d.log.Info("listening", "address", d.clients[i].Addr().String())
+	}
+	for _, p := range d.plain {
+		go func() { failed <- p.server.Serve(p.listener) }()
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	d.log.Info("stopping")
+	d.stopped.Store(true)
+	bound, cancel := context.WithTimeout(context.Background(), d.c.Timeouts.Drain)
+	defer cancel()
+	err = errors.Join(err, d.drain(bound), d.close())
+	d.log.Info("stopped")
+	return err
+}
+
+// drain answers what clients have begun to ask, on all listeners at once.
+func (d *daemon) drain(ctx context.Context) error {
+	drained := make(chan error, len(d.servers))
+	for _, s := range d.servers {
+		go func() { drained <- s.Drain(ctx) }()
+	}
+	var errs []error
+	for range d.servers {
+		errs = append(errs, <-drained)
+	}
+	return errors.Join(errs...)
+}
+
+// close ends what was built, the last first.
+func (d *daemon) close() error {
+	var errs []error
+	for _, p := range d.plain {
+		p.server.Close()
+		p.listener.Close()
+	}
+	for i, s := range d.servers {
+		s.Close()
+		d.clients[i].Close()
+	}
+	if d.farm != nil {
+		d.farm.Close()
+	}
+	if d.audit != nil {
+		errs = append(errs, d.audit.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// reload loads policy, certificates and users again. Everything that can fail
+// comes before anything is replaced, so that a bad file leaves all as it was.
+func (d *daemon) reload() {
+	next, err := d.prepareReload()
+	d.metrics.reloaded(err)
+	if err != nil {
+		d.log.Error("reload refused, everything stays as it was", "err", err)
+		return
+	}
+	// From here on nothing fails.
+	d.live.Store(next.policy)
+	for _, replace := range next.replace {
+		replace()
+	}
+	d.metrics.loaded(d.parts, next.policy, time.Now())
+	d.log.Info("reloaded", "revision", next.policy.Revision())
+	if err := d.audit.Reopen(); err != nil {
+		d.log.Error("audit log was not opened again, the old file stays", "err", err)
+	}
+}
+
+// A reloaded is what a reload puts in force.
+type reloaded struct {
+	policy  *policy.Set
+	replace []func()
+}
+
+func (d *daemon) prepareReload() (*reloaded, error) {
+	var r reloaded
+	var errs []error
+	var err error
+	r.policy, err = loadPolicy(d.c)
+	errs = append(errs, err)
+	for _, c := range d.parts.certificates {
+		replace, err := c.Prepare()
+		errs, r.replace = append(errs, err), append(r.replace, replace)
+	}
+	if d.parts.directory != nil {
+		replace, err := d.parts.directory.Prepare()
+		errs, r.replace = append(errs, err), append(r.replace, replace)
+	}
+	return &r, errors.Join(errs...)
+}
+
+// ready tells whether this gateway should be sent new requests.
+func (d *daemon) ready() bool {
+	return !slices.ContainsFunc(d.checks(), func(c admin.Check) bool { return !c.OK })
+}
+
+// checks are what readiness rests on.
+func (d *daemon) checks() []admin.Check {
+	var draining error
+	if d.stopped.Load() {
+		draining = errors.New("stopping")
+	}
+	all := []admin.Check{admin.NewCheck("draining", draining)}
+	if d.farm != nil {
+		var err error
+		if !d.farm.Healthy() {
+			err = errors.New("no node is up")
+		}
+		all = append(all, admin.NewCheck("farm", err))
+	}
+	for _, c := range d.parts.certificates {
+		var err error
+		if until := c.Expiry(); time.Now().After(until) {
+			err = fmt.Errorf("expired at %s", until.UTC().Format(time.RFC3339))
+		}
+		all = append(all, admin.NewCheck("certificate", err))
+	}
+	return all
+}
+
+func hostname() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "stsgate"
+	}
+	return name
+}

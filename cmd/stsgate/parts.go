@@ -1,0 +1,83 @@
+package main
+
+import (
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"log/slog"
+	"os"
+
+	"stsgate/gateway"
+	"stsgate/gateway/config"
+	"stsgate/gateway/edge"
+	"stsgate/gateway/wstrust"
+	"stsgate/policy"
+	"stsgate/upstream/directory"
+)
+
+// parts are what the configuration names and what can be wrong with it:
+// everything that fails is loaded before anything is listened on.
+type parts struct {
+	policy       *policy.Set
+	directory    *directory.File // nil without one
+	certificates []*edge.Certificates
+	farmCA       *x509.CertPool // nil without a farm
+	signingCert  *x509.Certificate
+	signingKey   crypto.Signer // nil without an issuer
+}
+
+// loadParts loads all parts and reports what is wrong with any of them.
+func loadParts(c *config.Config, log *slog.Logger) (*parts, error) {
+	var p parts
+	var errs []error
+	collect := func(err error) { errs = append(errs, err) }
+	var err error
+	p.policy, err = loadPolicy(c)
+	collect(err)
+	if c.Directory != nil {
+		p.directory, err = directory.OpenFile(c.Directory.File)
+		collect(err)
+	}
+	for _, l := range c.Listen {
+		certs, err := edge.NewCertificates(edge.CertificatesConfig{Certificate: l.TLS.Certificate, Key: l.TLS.Key, Host: c.Host, Log: log})
+		collect(err)
+		p.certificates = append(p.certificates, certs)
+	}
+	if c.Upstream.ADFS != nil {
+		p.farmCA, err = readPool(c.Upstream.ADFS.CA)
+		collect(err)
+	}
+	if i := c.Upstream.Issuer; i != nil {
+		p.signingCert, err = readCertificate(i.Signing.Certificate)
+		collect(err)
+		p.signingKey, err = readKey(i.Signing.Key)
+		collect(err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return &p, nil
+}
+
+// loadPolicy reads the policy files with what only the configuration knows.
+func loadPolicy(c *config.Config) (*policy.Set, error) {
+	v := policy.Vocabulary{Directory: c.Directory != nil}
+	for _, e := range endpoints(c) {
+		v.Endpoints = append(v.Endpoints, e.Path)
+	}
+	return policy.Load(os.DirFS(c.Policy), v)
+}
+
+// endpoints returns the published trust endpoints.
+func endpoints(c *config.Config) []gateway.Endpoint {
+	var all []gateway.Endpoint
+	for _, e := range c.Endpoints {
+		switch e.Kind {
+		case config.UsernameMixed2005:
+			all = append(all, gateway.Endpoint{Path: e.Path, Version: wstrust.V2005})
+		case config.UsernameMixed13:
+			all = append(all, gateway.Endpoint{Path: e.Path, Version: wstrust.V13})
+		}
+	}
+	return all
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"stsgate/gateway/config"
+)
+
+type runVerb struct {
+	Config string `short:"c" required:"" placeholder:"FILE" help:"The configuration, stsgate.yaml."`
+}
+
+// Help shows examples.
+func (runVerb) Help() string {
+	return `SIGHUP reloads policy, certificates and users, and opens the audit log again; what is wrong is
+logged and the old stays in force. SIGTERM stops taking connections, answers what was begun,
+and exits.
+
+Examples:
+  stsgate run -c /etc/stsgate/stsgate.yaml
+  kill -HUP $(pidof stsgate)`
+}
+
+// Run runs the gateway until SIGTERM or SIGINT.
+func (v *runVerb) Run(c *console) error {
+	cfg, err := config.Load(v.Config)
+	if err != nil {
+		return err
+	}
+	d, err := newDaemon(cfg, newLog(c.err, cfg))
+	if err != nil {
+		return err
+	}
+	return serve(d)
+}
+
+func newLog(w io.Writer, cfg *config.Config) *slog.Logger {
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: cfg.Log.Level.Slog()}))
+}
+
+// serve runs a daemon until a signal ends it, and reloads on SIGHUP.
+func serve(d *daemon) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	go func() {
+		for {
+			select {
+			case <-hup:
+				d.reload()
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return d.run(ctx)
+}
+
+type check struct {
+	Config string `short:"c" required:"" placeholder:"FILE" help:"The configuration, stsgate.yaml."`
+}
+
+// Help shows examples.
+func (check) Help() string {
+	return `Every mistake in every file is printed as file:line:column: message. The exit code is 1 when there
+is one, 0 otherwise; warnings do not change it. Nothing is listened on and nothing is written.
+
+Example:
+  stsgate check -c /etc/stsgate/stsgate.yaml`
+}
+
+// Run checks what run would load.
+func (v *check) Run(c *console) error {
+	cfg, err := config.Load(v.Config)
+	if err != nil {
+		return reportMistakes(c, err)
+	}
+	p, err := loadParts(cfg, newLog(c.err, cfg))
+	if err != nil {
+		return reportMistakes(c, err)
+	}
+	for _, w := range p.policy.Warnings(time.Now()) {
+		fmt.Fprintln(c.out, "warning:", w)
+	}
+	_, err = fmt.Fprintf(c.out, "%s: ok, policy revision %s: %d rules, %d applications\n",
+		v.Config, p.policy.Revision(), len(p.policy.Rules()), len(p.policy.Applications()))
+	return err
+}
+
+// reportMistakes prints one line a mistake, as editors read them.
+func reportMistakes(c *console, err error) error {
+	for line := range strings.Lines(err.Error()) {
+		fmt.Fprintln(c.err, strings.TrimSuffix(line, "\n"))
+	}
+	return errors.Join(errReported)
+}
