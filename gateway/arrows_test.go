@@ -29,7 +29,7 @@ var may = []struct {
 	{"stsgate/gateway/admin", nil},
 
 	{"stsgate/gateway/wstrust", []string{"stsgate/gateway/soap", "stsgate/gateway/account"}},
-	{"stsgate/gateway/mex", []string{"stsgate/gateway/soap", "stsgate/gateway/wstrust"}},
+	{"stsgate/gateway/mex", []string{"stsgate/gateway/refusal", "stsgate/gateway/soap", "stsgate/gateway/wstrust"}},
 	{"stsgate/gateway/edge", []string{"stsgate/gateway/refusal"}},
 	// The path of an exchange imports the rooms below it except those that cmd
 	// builds around it.
