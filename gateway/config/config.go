@@ -15,7 +15,8 @@ import (
 )
 
 // Config is the whole of stsgate.yaml. Paths of files are relative to the
-// folder of the file that names them, and absolute once loaded.
+// folder of the file that names them, and absolute once loaded. SIGHUP reads
+// again the files whose keys say so, and never stsgate.yaml itself.
 type Config struct {
 	// Host is the federation service name: the Host header of every request
 	// must equal it, and so must the TLS server name where a client sends one.
@@ -45,7 +46,7 @@ type Config struct {
 	Endpoints Endpoints `yaml:"endpoints"`
 	// Upstream has the ways to answer a request: the farm, the built-in issuer,
 	// or both; the policy chooses for each request. One of them is required.
-	// Takes effect on restart, apart from the keys that say otherwise.
+	// Takes effect on restart.
 	Upstream Upstream `yaml:"upstream"`
 	// Directory is where users are looked up. Default: absent; upstream.issuer
 	// and rules that name users or groups need it. Takes effect on restart,
