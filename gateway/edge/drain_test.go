@@ -165,3 +165,51 @@ func TestDrainEnds(t *testing.T) {
 	}
 	ended(t, held, bufio.NewReader(held))
 }
+
+// A connection on which a TLS record has arrived in part is not idle.
+func TestDrainWaitsForHalfARecord(t *testing.T) {
+	s := start(t, echo, nil)
+	get := head("GET "+metadata+" HTTP/1.1", "Host: "+host)
+	idle := s.dial(t, host)
+	wire := &halting{Conn: s.dialTCP(t)}
+	half := tls.Client(wire, &tls.Config{ServerName: host, InsecureSkipVerify: true}) // a self-signed test certificate
+	readers := map[net.Conn]*bufio.Reader{idle: bufio.NewReader(idle), half: bufio.NewReader(half)}
+	for c, r := range readers {
+		if _, err := io.WriteString(c, get); err != nil {
+			t.Fatal(err)
+		}
+		read(t, r)
+	}
+	wire.halt = true
+	if _, err := io.WriteString(half, get); err != nil {
+		t.Fatal(err)
+	}
+	drained := make(chan error, 1)
+	go func() { drained <- s.Drain(t.Context()) }()
+	ended(t, idle, readers[idle]) // it was idle for as long as the other
+	if _, err := wire.Conn.Write(wire.rest); err != nil {
+		t.Fatal(err)
+	}
+	if status, h, _ := read(t, readers[half]); status != 200 || h.Get("Connection") != "close" {
+		t.Errorf("got status %d and Connection %q, want 200 and close", status, h.Get("Connection"))
+	}
+	if err := <-drained; err != nil {
+		t.Errorf("Drain returned %v", err)
+	}
+}
+
+// A halting connection keeps back all but the first ten bytes of a write.
+type halting struct {
+	net.Conn
+	halt bool
+	rest []byte
+}
+
+func (h *halting) Write(p []byte) (int, error) {
+	if !h.halt {
+		return h.Conn.Write(p)
+	}
+	h.rest = append([]byte(nil), p[10:]...)
+	_, err := h.Conn.Write(p[:10])
+	return len(p), err
+}
