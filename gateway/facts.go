@@ -58,10 +58,10 @@ var messageReasons = map[wstrust.Kind]refusal.Reason{
 	wstrust.Misaddressed:          refusal.Misaddressed,
 }
 
-// gather collects what policy may ask about. It refuses nothing but a name
-// that has no form: a directory that does not answer leaves the user unknown,
-// which policy counts against the request.
-func (x *exchange) gather(ctx context.Context) error {
+// gather collects what policy may ask about. It refuses nothing: a name that
+// has no form is nobody's, and a directory that does not answer leaves the
+// user unknown, which policy counts against the request.
+func (x *exchange) gather(ctx context.Context) {
 	x.facts = policy.Facts{
 		Time:      x.start,
 		Clients:   []netip.Addr{x.client.Addr},
@@ -71,11 +71,13 @@ func (x *exchange) gather(ctx context.Context) error {
 	}
 	var err error
 	if x.name, err = account.ParseName(x.request.Username); err != nil {
-		return &refusal.Refusal{Reason: refusal.UnknownUser, Err: err}
+		x.facts.User.State = policy.UserAbsent
+		x.absence = &refusal.Refusal{Reason: refusal.UnknownUser, Err: err}
+		return
 	}
 	if x.g.c.Directory == nil {
 		x.facts.User.State = policy.UserAbsent
-		return nil
+		return
 	}
 	switch x.account, err = x.g.c.Directory.Lookup(ctx, x.name); {
 	case err == nil:
@@ -86,7 +88,6 @@ func (x *exchange) gather(ctx context.Context) error {
 	default:
 		x.absence = refusal.New(refusal.DirectoryDown, "look up account: %w", err)
 	}
-	return nil
 }
 
 // user says of an account what policy may ask.
@@ -105,34 +106,40 @@ func user(a *account.Account) policy.User {
 
 // decide asks policy, and ends the exchange for a deny. The client is told of
 // one only if it would be one for any user; otherwise it looks like a wrong
-// password (security.md, POL-09).
+// password (security.md, POL-09). What is wrong with the message is told to
+// everybody: told only to users that are allowed, it would tell who they are.
 func (x *exchange) decide() error {
 	x.decision = x.set.Decide(&x.facts)
 	d := &x.decision
-	if d.Effect == policy.Allow {
-		if x.absence != nil {
-			return x.absence
-		}
-		return x.answerable()
-	}
 	switch {
 	case d.Cause == policy.UnknownApplication:
 		return refusal.New(refusal.UnknownApplication, "no application has the realm %q", x.request.AppliesTo)
-	case d.Cause == policy.Conflict:
-		return refusal.New(refusal.Conflict, "the rules that apply name different answers")
-	case d.Named:
+	case d.Cause == policy.Conflict && d.Named:
+		return refusal.New(refusal.Conflict, "%s", d.Why())
+	case d.Effect != policy.Allow && d.Named:
 		return refusal.New(refusal.Denied, "%s", d.Why())
+	}
+	if err := x.answerable(); err != nil {
+		return err
+	}
+	switch {
 	case x.absence != nil:
 		return x.absence
-	default:
+	case d.Effect != policy.Allow:
 		return refusal.New(refusal.DeniedUser, "%s", d.Why())
 	}
+	return nil
 }
 
 // answerable refuses what the answer that was decided on cannot give, before
-// the password goes anywhere.
+// the password goes anywhere. For a user who is refused it is the answer that
+// the application has for others.
 func (x *exchange) answerable() error {
-	forward := x.decision.Answer == policy.Forward
+	answer := x.decision.Answer
+	if answer == policy.NoAnswer {
+		answer = x.decision.Application.Answer
+	}
+	forward := answer == policy.Forward
 	_, port, err := net.SplitHostPort(x.in.Host)
 	if err != nil { // Host has no port, as where another gateway stands in front
 		port = x.g.port
