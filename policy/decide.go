@@ -119,11 +119,8 @@ func (d *Decision) refuse(c Cause, r *compiled, named bool) {
 // application's, so that the one of all realms does not take a request that
 // names none.
 func (s *Set) scope(realm string) *scope {
-	if sc := s.scopes[realm]; sc != nil && realm != AnyRealm {
+	if sc := s.scopes[realm]; sc != nil || realm == "" {
 		return sc
-	}
-	if realm == "" {
-		return nil
 	}
 	return s.rest
 }

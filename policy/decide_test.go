@@ -3,6 +3,7 @@ package policy_test
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -346,6 +347,38 @@ func TestWarnings(t *testing.T) {
 	}
 	if got := load(t, denyAll).Warnings(noon); len(got) > 0 {
 		t.Errorf("got %v, want none", got)
+	}
+}
+
+// TestMeeting checks for which pairs of allows a conflict is possible.
+func TestMeeting(t *testing.T) {
+	tests := []struct {
+		a, b  string
+		meets bool
+	}{
+		{"everyone", "everyone", true},
+		{"{groups: [staff]}", "{groups: [admins]}", true},
+		{"{networks: [offices]}", "{networks: [labs]}", true}, // networks may overlap
+		{"{groups: [staff]}", "{not: {groups: [staff]}}", false},
+		{"{not: {groups: [staff]}}", "{groups: [staff]}", false},
+		{"{not: {groups: [staff, admins]}}", "{groups: [staff]}", false},
+		{"{not: {groups: [staff]}}", "{groups: [staff, admins]}", true},
+		{"{not: {groups: [staff]}}", "{not: {groups: [staff]}}", true},
+		{"{domains: [contoso]}", "{domains: [lab, test]}", false},
+		{"{domains: [contoso]}", "{domains: [lab, Contoso]}", true},
+		{`{versions: ["1.2"]}`, "{versions: [1.3]}", false},
+		{"{endpoints: [" + endpoint13 + "]}", "{endpoints: [" + endpoint2005 + "]}", false},
+		{"{applications: [payroll]}", "{applications: [travel]}", false},
+		{"{applications: [payroll]}", "{not: {applications: [payroll]}}", false},
+		{"{applications: [payroll]}", "{not: {applications: [travel]}}", true},
+		{"{groups: [staff], networks: [offices]}", "{versions: [1.3], not: {networks: [offices, labs]}}", false},
+	}
+	for _, tt := range tests {
+		s := load(t, preamble+named("a", tt.a, "allow: {answer: issue}")+named("b", tt.b, "allow: {answer: forward}"))
+		meets := slices.ContainsFunc(s.Warnings(noon), func(w *policy.Error) bool { return strings.Contains(w.Msg, "that matches both is refused") })
+		if meets != tt.meets {
+			t.Errorf("%s and %s: got %v, want %v", tt.a, tt.b, meets, tt.meets)
+		}
 	}
 }
 

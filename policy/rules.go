@@ -30,7 +30,7 @@ func (e Effect) String() string {
 // maxRuleName is the longest name of a rule, in characters.
 const maxRuleName = 128
 
-// A Rule is one rule as written.
+// A Rule is one rule as written. It must not be changed.
 type Rule struct {
 	Name   string
 	Effect Effect
@@ -278,13 +278,13 @@ func didYouMean(s string, known []string) string {
 // issueForAny refuses an allow that would issue tokens for the application
 // of all realms: for whatever audience a client names.
 func (l *loader) issueForAny(rule *Rule) {
-	any := l.realms[AnyRealm]
-	if any == nil || rule.Answer != Issue || !rule.covers(any.Name) {
+	rest := l.realms[AnyRealm]
+	if rest == nil || rule.Answer != Issue || !rule.covers(rest.Name) {
 		return
 	}
 	r := &reader{file: rule.answerAt.file, errs: &l.errs}
 	r.failAt(rule.answerAt.line, rule.answerAt.column,
-		`application %q has the realm "*" and can only forward: exclude it with not: {applications: [%s]}`, any.Name, any.Name)
+		`application %q has the realm "*" and can only forward: exclude it with not: {applications: [%s]}`, rest.Name, rest.Name)
 }
 
 // covers tells that no condition on the application excludes it.

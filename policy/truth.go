@@ -149,9 +149,10 @@ next:
 	}
 }
 
-// conditionsOf returns the conditions on networks that hold the address.
+// conditionsOf returns the conditions on networks that hold the address. The
+// table knows no zones.
 func (x *index) conditionsOf(a netip.Addr) []int32 {
-	cover, _ := x.prefixes.Lookup(a.Unmap().WithZone(""))
+	cover, _ := x.prefixes.Lookup(a.Unmap())
 	return x.covers[cover]
 }
 
