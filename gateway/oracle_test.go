@@ -10,7 +10,6 @@ import (
 	"stsgate/gateway"
 	"stsgate/gateway/account"
 	"stsgate/gateway/wstrust"
-	"stsgate/policy"
 	"stsgate/testdata"
 )
 
@@ -123,12 +122,12 @@ func TestDeniesAreNamed(t *testing.T) {
 func TestConflictOfOneUser(t *testing.T) {
 	atFresh(t, "", func(t *testing.T) {
 		g := newGate(t, func(c *gateway.Config) {
-			c.Policy = policy.NewLive(load(t, `
+			c.Policy = live(t, `
 applications: {microsoft-365: {realms: ["urn:federation:MicrosoftOnline"], answer: forward}}
 rules:
   - {name: staff here, match: {groups: [staff]}, allow: {answer: issue}}
   - {name: travellers there, match: {groups: ["payroll & travel"]}, allow: {answer: forward}}
-`))
+`)
 		})
 		w := g.ask(modern, nil)
 		if text := hear(t, modern.soap, w.Body.Bytes()).Text; !strings.HasPrefix(text, "ID3242: ") || !g.quiet() {

@@ -115,10 +115,10 @@ func (x *exchange) checkAccount(ctx context.Context, a *wstrust.Assertion) error
 	named := false
 	for _, c := range a.Claims {
 		for _, v := range c.Values {
-			var same bool
+			var same bool // no value is nobody's, although an account may lack a name
 			switch {
 			case slices.Contains(immutableIDClaims, c.URI):
-				same = v == x.account.ImmutableID()
+				same = v != "" && v == x.account.ImmutableID()
 			case slices.Contains(upnClaims, c.URI), slices.Contains(accountNameClaims, c.URI):
 				var err error
 				if same, err = x.resolves(ctx, v); err != nil {
@@ -141,7 +141,7 @@ func (x *exchange) checkAccount(ctx context.Context, a *wstrust.Assertion) error
 
 // resolves tells whether a name stands for the account decided on.
 func (x *exchange) resolves(ctx context.Context, name string) (bool, error) {
-	if strings.EqualFold(name, x.account.UPN) {
+	if name != "" && strings.EqualFold(name, x.account.UPN) {
 		return true, nil
 	}
 	n, err := account.ParseName(name)

@@ -105,7 +105,7 @@ func newGate(t testing.TB, change func(*gateway.Config)) *gate {
 	t.Helper()
 	d := newDirectory(alice, bob, mallory, carol)
 	g := &gate{
-		t: t, live: policy.NewLive(load(t, rules)), farm: &farm{t: t}, sts: &sts{directory: d}, directory: d,
+		t: t, live: live(t, rules), farm: &farm{t: t}, sts: &sts{directory: d}, directory: d,
 		audited: filepath.Join(t.TempDir(), "audit.jsonl"), log: new(lines), metrics: prometheus.NewRegistry(),
 	}
 	c := gateway.Config{
@@ -135,6 +135,8 @@ func load(t testing.TB, text string) *policy.Set {
 	}
 	return set
 }
+
+func live(t testing.TB, text string) *policy.Live { return policy.NewLive(load(t, text)) }
 
 func openAudit(t testing.TB, file string) *audit.Log {
 	t.Helper()

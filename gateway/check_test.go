@@ -1,0 +1,179 @@
+package gateway_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"stsgate/gateway"
+	"stsgate/gateway/account"
+	"stsgate/gateway/soap"
+	"stsgate/gateway/wstrust"
+	"stsgate/testdata"
+)
+
+const (
+	upnClaim       = `AttributeName="UPN" AttributeNamespace="http://schemas.xmlsoap.org/claims"`
+	upn2005Claim   = `AttributeName="upn" AttributeNamespace="http://schemas.xmlsoap.org/ws/2005/05/identity/claims"`
+	nameClaim      = `AttributeName="windowsaccountname" AttributeNamespace="http://schemas.microsoft.com/ws/2008/06/identity/claims"`
+	immutableClaim = `AttributeName="ImmutableID" AttributeNamespace="http://schemas.microsoft.com/LiveID/Federation/2008/05"`
+	immutableID    = "q83vEjRWeJCrze8SNFZ4kA=="
+	upnValue       = "<saml:AttributeValue>alice@contoso.example</saml:AttributeValue>"
+	idValue        = "<saml:AttributeValue>" + immutableID + "</saml:AttributeValue>"
+	audience       = "<saml:Audience>" + cloud + "</saml:Audience>"
+	appliesTo      = "<wsa:Address>" + cloud + "</wsa:Address>"
+)
+
+// What the farm answered is released only for the account and the application
+// that were decided on (SIG-10; design.md, section 4).
+func TestCheck(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change []string // of the right answer: from and to in turn
+		want   string
+	}{
+		{"right", nil, "ok"},
+		{"UPN of another", []string{upnValue, strings.ReplaceAll(upnValue, alice.UPN, bob.UPN)}, "answer-mismatch"},
+		{"UPN of nobody", []string{upnValue, strings.ReplaceAll(upnValue, alice.UPN, "nobody@contoso.example")}, "answer-mismatch"},
+		{"UPN without a form", []string{upnValue, strings.ReplaceAll(upnValue, alice.UPN, "alice@")}, "answer-mismatch"},
+		{"UPN in capitals", []string{upnValue, strings.ReplaceAll(upnValue, alice.UPN, strings.ToUpper(alice.UPN))}, "ok"},
+		{"second UPN of another", []string{upnValue, upnValue + strings.ReplaceAll(upnValue, alice.UPN, bob.UPN)}, "answer-mismatch"},
+		{"claim of 2005", []string{upnClaim, upn2005Claim}, "ok"},
+		{"claim of 2005 of another", []string{upnClaim, upn2005Claim, upnValue, strings.ReplaceAll(upnValue, alice.UPN, bob.UPN)}, "answer-mismatch"},
+		{"ImmutableID of another", []string{idValue, strings.ReplaceAll(idValue, immutableID, bob.ImmutableID())}, "answer-mismatch"},
+		{"ImmutableID in other case", []string{idValue, strings.ReplaceAll(idValue, immutableID, strings.ToLower(immutableID))}, "answer-mismatch"},
+		{"account name", []string{upnClaim, nameClaim, upnValue, strings.ReplaceAll(upnValue, alice.UPN, `contoso\ALICE`)}, "ok"},
+		{"account name of another", []string{upnClaim, nameClaim, upnValue, strings.ReplaceAll(upnValue, alice.UPN, `CONTOSO\bob`)}, "answer-mismatch"},
+		{"no claim of an account", []string{upnClaim, `AttributeName="mail" AttributeNamespace="urn:x"`, immutableClaim, `AttributeName="id" AttributeNamespace="urn:x"`}, "answer-mismatch"},
+		{"one claim of an account", []string{upnClaim, `AttributeName="mail" AttributeNamespace="urn:x"`}, "ok"},
+		{"claim without a value", []string{upnValue, "", immutableClaim, `AttributeName="id" AttributeNamespace="urn:x"`}, "answer-mismatch"},
+		{"other audience", []string{audience, "<saml:Audience>urn:other</saml:Audience>"}, "answer-mismatch"},
+		{"audience in other case", []string{audience, strings.ReplaceAll(audience, cloud, strings.ToLower(cloud))}, "answer-mismatch"},
+		{"no audience", []string{audience, ""}, "answer-mismatch"},
+		{"applies to another", []string{appliesTo, "<wsa:Address>urn:other</wsa:Address>"}, "answer-mismatch"},
+		{"relates to another", []string{"urn:uuid:of-the-request", "urn:uuid:of-another"}, "answer-mismatch"},
+		{"relates to none", []string{"<a:RelatesTo>urn:uuid:of-the-request</a:RelatesTo>", ""}, "ok"},
+		{"other SOAP version", []string{soap.NSSOAP12, soap.NSSOAP11}, "answer-unreadable"},
+		{"other WS-Trust version", []string{wstrust.NS13, wstrust.NS2005}, "answer-unreadable"},
+		{"cut short", []string{"</s:Envelope>", ""}, "answer-unreadable"},
+	} {
+		atFresh(t, c.name, func(t *testing.T) {
+			g := newGate(t, nil)
+			g.farm.forward = func(_ context.Context, r *wstrust.Request, _ wstrust.Origin) (*wstrust.Answer, error) {
+				answer := string(answerTo(t, r))
+				for i := 0; i < len(c.change); i += 2 {
+					if !strings.Contains(answer, c.change[i]) {
+						t.Fatalf("the answer holds no %s", c.change[i])
+					}
+					answer = strings.ReplaceAll(answer, c.change[i], c.change[i+1])
+				}
+				return readAnswer([]byte(answer), r)
+			}
+			g.ended(g.ask(modern, nil), c.want)
+		})
+	}
+}
+
+// ended checks how an exchange ended, and that no byte of a token left unless
+// it ended well.
+func (g *gate) ended(w *recorder, want string) {
+	g.t.Helper()
+	if got := g.record()["event.reason"]; got != want || (w.Code == 200) != (want == "ok") {
+		g.t.Errorf("got reason %v (%v) with status %d, want %s", got, g.record()["error.message"], w.Code, want)
+	}
+	released := bytes.Contains(w.Body.Bytes(), []byte("RequestedSecurityToken"))
+	for _, part := range []string{"Assertion", "Encrypted", immutableID, "_8a0c5f3e", "RequestSecurityTokenResponse"} {
+		if !released && bytes.Contains(w.Body.Bytes(), []byte(part)) {
+			g.t.Errorf("the answer holds %s", part)
+		}
+	}
+	if released != (want == "ok") {
+		g.t.Errorf("released: %v, with reason %s", released, want)
+	}
+	if r := g.record(); (r["labels.assertion_id"] != nil) != released && !bytes.Contains(w.Body.Bytes(), []byte("Encrypted")) {
+		g.t.Errorf("the record names token %v, released: %v", r["labels.assertion_id"], released)
+	}
+}
+
+// A token that nobody here can read is released only where the policy says so.
+func TestEncryptedAnswers(t *testing.T) {
+	const sealed = "https://cloud.contoso.example/saml/metadata"
+	for _, name := range []string{"rstr/adfs-13-encrypted.xml", "rstr/adfs-13-encrypted-assertion.xml"} {
+		for _, c := range []struct {
+			name, realm, appliesTo, want string
+		}{
+			{"said so", sealed, sealed, "ok"},
+			{"not said", cloud, cloud, "answer-mismatch"},
+			{"said so, for another", sealed, cloud, "answer-mismatch"},
+		} {
+			atFresh(t, name+"/"+c.name, func(t *testing.T) {
+				g := newGate(t, nil)
+				answer := testdata.Message(t, name)
+				answer = relatesTo.ReplaceAll(bytes.ReplaceAll(answer, []byte(sealed), []byte(c.appliesTo)), nil)
+				g.farm.answers(answer)
+				g.ended(g.ask(modern, func(q *wstrust.Query) { q.AppliesTo = c.realm }), c.want)
+			})
+		}
+	}
+}
+
+// A directory that fails between decision and check: the answer is dropped.
+func TestDirectoryDownInCheck(t *testing.T) {
+	atFresh(t, "", func(t *testing.T) {
+		g := newGate(t, nil)
+		g.farm.forward = func(_ context.Context, r *wstrust.Request, _ wstrust.Origin) (*wstrust.Answer, error) {
+			g.directory.fail(errors.New("down"))
+			return readAnswer([]byte(strings.ReplaceAll(string(answerTo(t, r)), alice.UPN, "alias@contoso.example")), r)
+		}
+		g.ended(g.ask(modern, nil), "directory-down")
+	})
+}
+
+// A token may name the account otherwise than the request did.
+func TestAlias(t *testing.T) {
+	atFresh(t, "", func(t *testing.T) {
+		g := newGate(t, nil)
+		g.directory.byName["alias@contoso.example"] = alice
+		g.farm.bends(alice.UPN, "alias@contoso.example")
+		g.ended(g.ask(modern, func(q *wstrust.Query) { q.Username = "alice" }), "ok")
+	})
+}
+
+// An account without a UPN is not the one of a token without a name.
+func TestNoNameIsNobody(t *testing.T) {
+	for _, c := range []struct{ name, from, other string }{
+		{"UPN", upnValue, immutableClaim},
+		{"ImmutableID", idValue, upnClaim},
+	} {
+		atFresh(t, c.name, func(t *testing.T) {
+			g := newGate(t, nil)
+			g.directory.byName["service"] = account.Account{ID: "service", SAM: "service", Groups: []string{"staff"}}
+			g.farm.forward = func(_ context.Context, r *wstrust.Request, _ wstrust.Origin) (*wstrust.Answer, error) {
+				return readAnswer([]byte(strings.NewReplacer(c.from, "<saml:AttributeValue></saml:AttributeValue>",
+					c.other, `AttributeName="other" AttributeNamespace="urn:x"`).Replace(string(answerTo(t, r)))), r)
+			}
+			g.ended(g.ask(modern, func(q *wstrust.Query) { q.Username = "service" }), "answer-mismatch")
+		})
+	}
+}
+
+// Without a directory there is nobody to compare with, and everything else
+// is compared all the same.
+func TestCheckWithoutDirectory(t *testing.T) {
+	for _, c := range []struct{ name, from, to, want string }{
+		{"right", audience, audience, "ok"},
+		{"other account", alice.UPN, bob.UPN, "ok"},
+		{"other audience", audience, "<saml:Audience>urn:other</saml:Audience>", "answer-mismatch"},
+	} {
+		atFresh(t, c.name, func(t *testing.T) {
+			g := newGate(t, func(c *gateway.Config) { c.Directory, c.Policy = nil, live(t, forwardAll) })
+			g.farm.bends(c.from, c.to)
+			g.ended(g.ask(modern, nil), c.want)
+			if got, want := g.record()["user.name"] == alice.UPN, c.want == "ok"; got != want {
+				t.Errorf("the record has the name: %v, want %v: it was typed and proven", got, want)
+			}
+		})
+	}
+}
