@@ -8,8 +8,8 @@ type Profile uint8
 const (
 	// Request is for what clients send: 64 KiB, depth 31, 512 elements, 32
 	// attributes an element, start tags of 4,000 bytes, texts of 16 KiB,
-	// 32 namespaces. They lie within WCF's default quotas, which refuse depth
-	// 33 and tags of more than 4,096 bytes.
+	// 32 namespaces. They lie within WCF's default quotas (depth 32, tags of
+	// 4,096 bytes).
 	Request Profile = iota
 	// Answer is for what the farm sends: 1 MiB, depth 64, 16,384 elements, 64
 	// attributes an element, start tags of 16,000 bytes, texts of 256 KiB,
