@@ -98,6 +98,7 @@ func (m *Metadata) fault(w http.ResponseWriter, head soap.Header, err error) {
 	} else {
 		w.Header().Set("Connection", "close")
 	}
+	w.Header().Set("Retry-After", "1") // no client repeats it at once (security.md, SOAP-16)
 	send(w, head.Version, row.Status, soap.AppendFault(nil, f))
 }
 

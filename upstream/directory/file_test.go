@@ -25,7 +25,8 @@ const (
 
 // sample is a file with every key; its hashes cost next to nothing.
 func sample() string {
-	return strings.NewReplacer("ALICE", directory.CheapHash("correct horse"), "BOB", directory.CheapHash("battery staple")).Replace(`
+	return strings.NewReplacer("ALICE", directory.CheapHash("correct horse"), "BOB", directory.CheapHash("battery staple"),
+		"EMPTY", directory.CheapHash("")).Replace(`
 users:
   - name: alice@contoso.example
     guid: "{0F8FAD5B-D9CB-469F-A165-70867728950E}"
@@ -44,6 +45,9 @@ users:
     domain: FABRIKAM
   - name: Carol@contoso.example
     guid: 6ba7b811-9dad-11d1-80b4-00c04fd430c8
+  - name: eve@contoso.example
+    guid: 6ba7b812-9dad-11d1-80b4-00c04fd430c8
+    password: EMPTY
 `)
 }
 
@@ -145,6 +149,7 @@ func TestVerify(t *testing.T) {
 		{"disabled, right password", account.Account{ID: bobID}, password("battery staple"), account.ErrDenied},
 		{"disabled in the file, not in the argument", account.Account{ID: bobID, UPN: "bob@contoso.example"}, password("battery staple"), account.ErrDenied},
 		{"account without password", account.Account{ID: "6ba7b811-9dad-11d1-80b4-00c04fd430c8"}, password(""), account.ErrDenied},
+		{"empty password that is the account's", account.Account{ID: "6ba7b812-9dad-11d1-80b4-00c04fd430c8"}, password(""), account.ErrDenied},
 		{"zero account", account.Account{}, password("correct horse"), account.ErrDenied},
 		{"unknown ID", account.Account{ID: "00000000-0000-4000-8000-000000000000"}, password("correct horse"), account.ErrDenied},
 		{"known name, no ID", account.Account{UPN: "alice@contoso.example"}, password("correct horse"), account.ErrDenied},
