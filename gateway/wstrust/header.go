@@ -182,11 +182,7 @@ func (x *reader) carriers() error {
 	default:
 		return x.refuseCarrier("the SOAPAction header is not the message's action")
 	}
-	switch {
-	case x.in.MediaAction == "" || x.in.MediaAction == action:
-	case x.env.Version == soap.V11:
-		return x.refuseCarrier("the media type of SOAP 1.1 has no action")
-	default:
+	if x.in.MediaAction != "" && x.in.MediaAction != action {
 		return x.refuseCarrier("the media type's action is not the message's action")
 	}
 	return nil

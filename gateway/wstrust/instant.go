@@ -16,7 +16,7 @@ func parseInstant(b []byte) (time.Time, bool) {
 		for n < len(rest) && isDigit(rest[n]) {
 			n++
 		}
-		if n < 1 || n > 9 {
+		if n > 9 {
 			return time.Time{}, false
 		}
 		rest = rest[n:]
