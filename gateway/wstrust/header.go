@@ -55,7 +55,7 @@ func (x *reader) targeting(block *soap.Element) (mustUnderstand bool, err error)
 			continue
 		}
 		if attr.Space != x.env.Version.Namespace() || attr.Local != "mustUnderstand" {
-			return false, x.refuse(Malformed, "SOAP-05", block, "%s has the attribute %s", name(block), attr.Local)
+			return false, x.refuse(Malformed, "SOAP-05", block, "%s has the attribute %s", name(block), clip(attr.Local))
 		}
 		switch value {
 		case "1", "true":
@@ -100,7 +100,7 @@ func (x *reader) addressingBlock(block *soap.Element, mustUnderstand bool) (err 
 		x.tolerate(MessageIDSpelling)
 		err = x.leaf(block)
 	default:
-		err = x.refuse(Malformed, "SOAP-04", block, "the addressing header %s is not accepted", block.Name.Local)
+		err = x.refuse(Malformed, "SOAP-04", block, "the addressing header %s is not accepted", clip(block.Name.Local))
 	}
 	return err
 }

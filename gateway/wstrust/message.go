@@ -120,19 +120,22 @@ func (m *message) span(e *soap.Element, rule string) (Lifetime, error) {
 	return l, nil
 }
 
-// maxNamespace is how much of a foreign namespace an error quotes, in bytes.
-const maxNamespace = 100
-
 // name returns an element's name as errors quote it: without its namespace
 // where that is one of the usual.
 func name(e *soap.Element) string {
 	switch e.Name.Space {
 	case soap.NSSOAP11, soap.NSSOAP12, soap.NSAddressing, soap.NSSecurity, soap.NSUtility, NS2005, NS13, NSPolicy:
-		return e.Name.Local
+		return clip(e.Name.Local)
+	default:
+		return fmt.Sprintf("%s in namespace %q", clip(e.Name.Local), clip(e.Name.Space))
 	}
-	namespace := e.Name.Space
-	if len(namespace) > maxNamespace {
-		namespace = namespace[:maxNamespace] + "..."
+}
+
+// clip shortens what an error quotes of a message.
+func clip(s string) string {
+	const longest = 100
+	if len(s) > longest {
+		return s[:longest] + "..."
 	}
-	return fmt.Sprintf("%s in namespace %q", e.Name.Local, namespace)
+	return s
 }

@@ -38,6 +38,7 @@ func ReadRequest(in Inbound) (*Request, error) {
 	}
 	x.r.SOAP = x.env.Version
 	if err := x.read(); err != nil {
+		x.r.Password.Wipe()
 		return nil, err
 	}
 	return x.r, nil

@@ -201,6 +201,7 @@ func TestHeaderBlocks(t *testing.T) { // SOAP-05
 	check(t, base, []edited{
 		{"unknown block", after(header, `<x xmlns="urn:evil"/>`), "malformed", `x in namespace "urn:evil"`},
 		{"long namespace", after(header, `<x xmlns="urn:`+strings.Repeat("n", 3000)+`"/>`), "malformed", `nnn..."`},
+		{"long name", after(header, `<`+strings.Repeat("n", 3000)+` xmlns="urn:x"/>`), "malformed", `nnn... in namespace "urn:x"`},
 		{"look-alike Security", after(header, `<Security xmlns="http://schemas.xmlsoap.org/ws/2003/06/secext"/>`), "malformed", "not known"},
 		{"role", []string{"<o:Security ", `<o:Security s:role="urn:x" `}, "malformed", "role"},
 		{"actor of SOAP 1.1", []string{"<o:Security ", `<o:Security xmlns:e="http://schemas.xmlsoap.org/soap/envelope/" e:actor="urn:x" `}, "malformed", "actor"},
