@@ -86,7 +86,7 @@ func (x *exchange) gather(ctx context.Context) {
 		x.facts.User.State = policy.UserAbsent
 		x.absence = &refusal.Refusal{Reason: refusal.UnknownUser, Err: err}
 	default:
-		x.absence = refusal.New(refusal.DirectoryDown, "look up account: %w", err)
+		x.absence = failure(ctx, refusal.DirectoryDown, "look up account: %w", err)
 	}
 }
 

@@ -25,7 +25,7 @@ func (x *exchange) prove(ctx context.Context) error {
 		return &refusal.Refusal{Reason: refusal.WrongPassword, Err: err}
 	}
 	if err != nil {
-		return refusal.New(refusal.DirectoryDown, "authenticate: %w", err)
+		return failure(ctx, refusal.DirectoryDown, "authenticate: %w", err)
 	}
 	return nil
 }
@@ -70,6 +70,15 @@ func refuseFarm(ctx context.Context, err error) error {
 		reason = refusal.FarmDown
 	}
 	return &refusal.Refusal{Reason: reason, Err: err}
+}
+
+// failure refuses for what was asked and failed, or for the client that it was
+// asked for and that has gone.
+func failure(ctx context.Context, reason refusal.Reason, format string, err error) error {
+	if ctx.Err() != nil {
+		reason = refusal.ClientGone
+	}
+	return refusal.New(reason, format, err)
 }
 
 // check compares who was proven with who was decided on, and what the farm
@@ -150,7 +159,7 @@ func (x *exchange) resolves(ctx context.Context, name string) (bool, error) {
 	}
 	a, err := x.g.c.Directory.Lookup(ctx, n)
 	if err != nil && !errors.Is(err, account.ErrUnknown) {
-		return false, refusal.New(refusal.DirectoryDown, "look up the account of the answer: %w", err)
+		return false, failure(ctx, refusal.DirectoryDown, "look up the account of the answer: %w", err)
 	}
 	return err == nil && a.ID == x.account.ID, nil
 }

@@ -150,9 +150,9 @@ func (x *exchange) respond(err error) {
 	if row.Security {
 		f.Subcode.Space = soap.NSSecurity
 	}
-	if x.request != nil {
-		f.Header.RelatesTo = x.request.MessageID
-		if x.request.SOAP == soap.V11 && x.request.To == "" {
+	if r := x.request; r != nil {
+		f.Header.RelatesTo = r.MessageID
+		if r.SOAP == soap.V11 && r.Action == "" && r.To == "" && r.MessageID == "" {
 			f.Header.Action = "" // a SOAP 1.1 client without WS-Addressing
 		}
 	}

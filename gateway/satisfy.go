@@ -64,7 +64,7 @@ func (x *exchange) release(ctx context.Context) error {
 	}
 	issued, err := x.g.c.Issuer.Issue(ctx, x.request, x.grant)
 	if err != nil {
-		return refusal.New(refusal.IssuerFailed, "issue: %w", err)
+		return failure(ctx, refusal.IssuerFailed, "issue: %w", err)
 	}
 	x.issued = issued
 	x.answer = wstrust.AppendAnswer(nil, x.request, issued, x.start)
