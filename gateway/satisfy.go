@@ -21,14 +21,14 @@ func (x *exchange) satisfy() error {
 		return nil
 	}
 	app := x.decision.Application
+	kind, _ := x.request.TokenKind()
+	if x.request.TokenType == "" && app.Token == policy.SAML20 {
+		kind = wstrust.SAML20
+	}
 	u := user(&x.proven)
-	subject, claims, err := app.Evaluate(&u)
+	subject, claims, err := app.Evaluate(&u, kind.String())
 	if err != nil {
 		return refusal.New(refusal.IssuerFailed, "claims of application %s: %w", app.Name, err)
-	}
-	kind, _ := x.request.TokenKind()
-	if x.request.TokenType == "" && app.Token == wstrust.SAML20.String() {
-		kind = wstrust.SAML20
 	}
 	g := &wstrust.Grant{
 		Audience:      x.request.AppliesTo,

@@ -58,7 +58,8 @@ type Application struct {
 	// application, so that nothing in them can be checked.
 	AnswerEncrypted bool
 
-	at place
+	at     place
+	preset bool // NameID and Claims are those of microsoft365 for Token
 }
 
 // Application returns the application that a realm names, or nil. Realms are
@@ -145,8 +146,14 @@ func (l *loader) readRealms(r *reader, n *yaml.Node, a *Application) {
 func (r *reader) answer(n *yaml.Node) Answer {
 	switch s, _ := r.word(n, Forward.String(), Issue.String()); s {
 	case Forward.String():
+		if r.vocabulary.NoFarm {
+			r.fail(n, "answer: forward needs a farm, and the configuration has none")
+		}
 		return Forward
 	case Issue.String():
+		if r.vocabulary.NoIssuer {
+			r.fail(n, "answer: issue needs an issuer, and the configuration has none")
+		}
 		return Issue
 	default:
 		return NoAnswer

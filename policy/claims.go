@@ -80,10 +80,16 @@ type Claim struct {
 	Values []string
 }
 
-// Evaluate makes subject and claims of a token for a user. It fails when the
-// user is not known, or has no value where one is required, or has several
-// for the subject. The error names sources, never values.
-func (a *Application) Evaluate(u *User) (Subject, []Claim, error) {
+// Evaluate makes subject and claims of a token of a kind, SAML11 or SAML20,
+// for a user. It fails when the user is not known, or has no value where one
+// is required, or has several for the subject, or when a claim cannot be said
+// in that kind of token. The error names sources, never values.
+func (a *Application) Evaluate(u *User, token string) (Subject, []Claim, error) {
+	if a.preset {
+		of := *a
+		of.microsoft365(token)
+		a = &of
+	}
 	if u.State != UserKnown {
 		return Subject{}, nil, errors.New("the user is not known")
 	}
@@ -98,6 +104,8 @@ func (a *Application) Evaluate(u *User) (Subject, []Claim, error) {
 			values = u.values(c.From)
 		}
 		switch {
+		case token == SAML11 && !fitsSAML11(c.Type):
+			return Subject{}, nil, fmt.Errorf("claim %s: SAML 1.1 needs a namespace, a slash and a name", c.Type)
 		case len(values) > 0:
 			claims = append(claims, Claim{c.Type, values})
 		case c.Required:
@@ -147,7 +155,8 @@ func (r *reader) tokenContent(fields map[string]field, a *Application) {
 		if hasNameID {
 			r.fail(nameID.key, "claims: %s sets name_id: leave it out", presetMicrosoft365)
 		}
-		a.microsoft365()
+		a.preset = true
+		a.microsoft365(a.Token)
 	case n.Kind == yaml.ScalarNode:
 		r.word(n, "a list of claims", presetMicrosoft365)
 	default:
@@ -158,14 +167,15 @@ func (r *reader) tokenContent(fields map[string]field, a *Application) {
 	}
 }
 
-// microsoft365 sets what Microsoft 365 needs (protocol.md, section 8.2).
-func (a *Application) microsoft365() {
+// microsoft365 sets what Microsoft 365 needs in a kind of token (protocol.md,
+// section 8.2).
+func (a *Application) microsoft365(token string) {
 	a.NameID = NameID{From: sourceImmutableID, Format: formatUnspecified}
 	a.Claims = []ClaimRule{
 		{Type: claimUPN1, From: sourceUPN, Required: true},
 		{Type: claimImmutableID, From: sourceImmutableID, Required: true},
 	}
-	if a.Token == SAML20 {
+	if token == SAML20 {
 		a.NameID.Format = formatPersistent
 		a.Claims = append(a.Claims, ClaimRule{Type: claimIDPEmail, From: sourceUPN, Required: true})
 	}
@@ -230,16 +240,22 @@ func (r *reader) claimType(n *yaml.Node, token string) string {
 	if !ok {
 		return ""
 	}
-	slash := strings.LastIndexByte(s, '/')
 	switch {
 	case strings.Contains(s, " "):
 		r.fail(n, "claim type %q: a URI has no spaces", s)
 	case isReserved(s):
 		r.fail(n, "claim type %q %s", s, onlyIssuer)
-	case token != SAML20 && (slash <= 0 || slash == len(s)-1):
+	case token != SAML20 && !fitsSAML11(s):
 		r.fail(n, "claim type %q: SAML 1.1 needs a namespace, a slash and a name", s)
 	}
 	return s
+}
+
+// fitsSAML11 tells that a claim type can be split into the namespace and the
+// name that an attribute of SAML 1.1 has.
+func fitsSAML11(claimType string) bool {
+	slash := strings.LastIndexByte(claimType, '/')
+	return slash > 0 && slash < len(claimType)-1
 }
 
 // isReserved compares without case: an application may be lax about it.

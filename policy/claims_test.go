@@ -49,7 +49,7 @@ func TestEvaluate(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := load(t, "applications:\n  p: {realms: [urn:p], answer: issue, "+tt.application+"}\n")
-			subject, claims, err := s.Application("urn:p").Evaluate(&tt.user)
+			subject, claims, err := evaluate(s.Application("urn:p"), &tt.user)
 			got := subject.NameID + " " + subject.Format
 			for _, c := range claims {
 				got += fmt.Sprintf("; %s=%s", c.Type, strings.Join(c.Values, ","))
@@ -69,7 +69,7 @@ func TestEvaluate(t *testing.T) {
 func TestEvaluateCopies(t *testing.T) {
 	s := load(t, "applications:\n  p: {realms: [urn:p], answer: issue, claims: [{type: c/1, from: groups}, {type: c/2, from: 'attribute:phones'}]}\n")
 	u := bob()
-	_, claims, err := s.Application("urn:p").Evaluate(&u)
+	_, claims, err := evaluate(s.Application("urn:p"), &u)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,5 +89,30 @@ func TestApplicationDefaults(t *testing.T) {
 	a = load(t, "applications:\n  p: {realms: [urn:p], answer: issue, token: saml2.0, lifetime: 8h, answer_encrypted: true}\n").Application("urn:p")
 	if a.Answer != policy.Issue || a.Token != policy.SAML20 || a.Lifetime != 8*time.Hour || !a.AnswerEncrypted {
 		t.Errorf("got %+v", a)
+	}
+}
+
+// evaluate makes the token that the application issues by itself.
+func evaluate(a *policy.Application, u *policy.User) (policy.Subject, []policy.Claim, error) {
+	return a.Evaluate(u, a.Token)
+}
+
+// A client may ask for the other kind of token than the application's own.
+func TestEvaluateForTheOtherKind(t *testing.T) {
+	u := bob()
+	preset := load(t, "applications:\n  p: {realms: [urn:p], answer: issue, token: saml2.0, claims: microsoft-365}\n").Application("urn:p")
+	subject, claims, err := preset.Evaluate(&u, policy.SAML11)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := subject.Format, "urn:oasis:names:tc:SAML:1.1:nameid-format:unspecified"; got != want || len(claims) != 2 {
+		t.Errorf("got format %v and %d claims, want %v and 2", got, len(claims), want)
+	}
+	if subject, claims, _ = preset.Evaluate(&u, policy.SAML20); !strings.HasSuffix(subject.Format, "persistent") || len(claims) != 3 {
+		t.Errorf("got %v and %d claims for SAML 2.0 after SAML 1.1", subject, len(claims))
+	}
+	own := load(t, "applications:\n  p: {realms: [urn:p], answer: issue, token: saml2.0, claims: [{type: plain, from: upn}]}\n").Application("urn:p")
+	if _, _, err := own.Evaluate(&u, policy.SAML11); err == nil || !strings.Contains(err.Error(), "claim plain: SAML 1.1 needs") {
+		t.Errorf("got %v, want that the claim does not fit", err)
 	}
 }

@@ -39,7 +39,7 @@ func FuzzLoad(f *testing.F) {
 				t.Errorf("%+v", d)
 			}
 			u := bob()
-			if _, claims, err := a.Evaluate(&u); err == nil {
+			if _, claims, err := a.Evaluate(&u, a.Token); err == nil {
 				for _, c := range claims {
 					if c.Type == "" || len(c.Values) == 0 {
 						t.Errorf("claim %+v", c)

@@ -19,6 +19,9 @@ type Vocabulary struct {
 	// Directory tells that there is one, so that rules may name users, groups
 	// and domains.
 	Directory bool
+	// NoFarm and NoIssuer tell that nothing can be forwarded, or issued, so
+	// that a policy which says so is a mistake.
+	NoFarm, NoIssuer bool
 }
 
 // A Set is all rules of a policy directory, compiled. It is immutable and may

@@ -301,3 +301,31 @@ func TestKeys(t *testing.T) {
 		t.Errorf("got %d match keys, want 7", got)
 	}
 }
+
+// What the configuration cannot answer with is a mistake of the policy.
+func TestLoadWithoutFarmOrIssuer(t *testing.T) {
+	const text = `applications:
+  forwarded: {realms: [urn:f], answer: forward}
+  issued: {realms: [urn:i], answer: issue}
+rules:
+  - {name: a, match: everyone, allow: {answer: issue}}
+`
+	files := fstest.MapFS{"p.yaml": {Data: []byte(text)}}
+	for _, tt := range []struct {
+		vocabulary policy.Vocabulary
+		want       string
+	}{
+		{policy.Vocabulary{}, ""},
+		{policy.Vocabulary{NoFarm: true}, "p.yaml:2:40: answer: forward needs a farm, and the configuration has none"},
+		{policy.Vocabulary{NoIssuer: true}, "p.yaml:3:37: answer: issue needs an issuer, and the configuration has none\n" +
+			"p.yaml:5:48: answer: issue needs an issuer, and the configuration has none"},
+	} {
+		got := ""
+		if _, err := policy.Load(files, tt.vocabulary); err != nil {
+			got = err.Error()
+		}
+		if got != tt.want {
+			t.Errorf("with %+v: got %q, want %q", tt.vocabulary, got, tt.want)
+		}
+	}
+}

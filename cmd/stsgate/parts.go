@@ -61,7 +61,7 @@ func loadParts(c *config.Config, log *slog.Logger) (*parts, error) {
 
 // loadPolicy reads the policy files with what only the configuration knows.
 func loadPolicy(c *config.Config) (*policy.Set, error) {
-	v := policy.Vocabulary{Directory: c.Directory != nil}
+	v := policy.Vocabulary{Directory: c.Directory != nil, NoFarm: c.Upstream.ADFS == nil, NoIssuer: c.Upstream.Issuer == nil}
 	for _, e := range endpoints(c) {
 		v.Endpoints = append(v.Endpoints, e.Path)
 	}

@@ -75,6 +75,7 @@ const (
 	Denied
 	DeniedUser
 	Conflict
+	ConflictUser
 
 	// The first factor.
 	UnknownUser

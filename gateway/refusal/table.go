@@ -62,6 +62,8 @@ var table = [numReasons]Row{
 		Meaning: "Policy refuses this user; to the client it looks like a wrong password."},
 	Conflict: {Label: "conflict", Status: 500, Sender: true, Code: "RequestFailed", Text: textFailed, Level: slog.LevelError,
 		Meaning: "Two rules that apply name different answers; stsgate check reports the pair."},
+	ConflictUser: {Label: "conflict-user", Status: 500, Sender: true, Code: "FailedAuthentication", Text: textCredential, Level: slog.LevelError,
+		Meaning: "Two rules that apply to this user name different answers; to the client it looks like a wrong password."},
 
 	UnknownUser: {Label: "unknown-user", Status: 500, Sender: true, Code: "FailedAuthentication", Text: textCredential, Level: slog.LevelInfo,
 		Meaning: "The directory has no account of the name, or the name has no acceptable form."},
