@@ -125,6 +125,8 @@ func (x *exchange) decide() error {
 	switch {
 	case x.absence != nil:
 		return x.absence
+	case d.Cause == policy.Conflict:
+		return refusal.New(refusal.ConflictUser, "%s", d.Why())
 	case d.Effect != policy.Allow:
 		return refusal.New(refusal.DeniedUser, "%s", d.Why())
 	}

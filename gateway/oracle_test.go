@@ -117,18 +117,18 @@ func TestDeniesAreNamed(t *testing.T) {
 	}
 }
 
-// A conflict of rules that rest on the user looks like a wrong password, and
-// only the operator is told (POL-09).
-func TestConflictOfOneUser(t *testing.T) {
-	atFresh(t, "", func(t *testing.T) {
-		g := newGate(t, func(c *gateway.Config) {
-			c.Policy = live(t, `
+const divided = `
 applications: {microsoft-365: {realms: ["urn:federation:MicrosoftOnline"], answer: forward}}
 rules:
   - {name: staff here, match: {groups: [staff]}, allow: {answer: issue}}
   - {name: travellers there, match: {groups: ["payroll & travel"]}, allow: {answer: forward}}
-`)
-		})
+`
+
+// A conflict of rules that rest on the user looks like a wrong password, and
+// only the operator is told (POL-09).
+func TestConflictOfOneUser(t *testing.T) {
+	atFresh(t, "", func(t *testing.T) {
+		g := newGate(t, func(c *gateway.Config) { c.Policy = live(t, divided) })
 		w := g.ask(modern, nil)
 		if text := hear(t, modern.soap, w.Body.Bytes()).Text; !strings.HasPrefix(text, "ID3242: ") || !g.quiet() {
 			t.Errorf("the client is told %q, want ID3242 and nobody asked", text)

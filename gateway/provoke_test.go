@@ -95,6 +95,7 @@ var provocations = []provocation{
 	{reason: refusal.Denied, query: func(q *wstrust.Query) { q.AppliesTo = "urn:closed" }},
 	{reason: refusal.DeniedUser, query: func(q *wstrust.Query) { q.Username = mallory.UPN }},
 	{reason: refusal.Conflict, query: func(q *wstrust.Query) { q.AppliesTo = "urn:split" }},
+	{reason: refusal.ConflictUser, arrange: func(t *testing.T, g *gate) { g.live.Store(load(t, divided)) }},
 
 	{reason: refusal.UnknownUser, query: func(q *wstrust.Query) { q.Username = "nobody@contoso.example" }},
 	{reason: refusal.UnknownUser, query: func(q *wstrust.Query) { q.Username = "alice " }},

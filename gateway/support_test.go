@@ -308,7 +308,8 @@ func (l *lines) String() string {
 type directory struct {
 	mu     sync.Mutex
 	byName map[string]account.Account
-	err    error // what Lookup returns instead
+	err    error  // what Lookup returns instead
+	before func() // called by Lookup, unless nil
 }
 
 func newDirectory(all ...account.Account) *directory {
@@ -330,6 +331,9 @@ func (d *directory) fail(err error) {
 func (d *directory) Lookup(_ context.Context, name account.Name) (account.Account, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.before != nil {
+		d.before()
+	}
 	if d.err != nil {
 		return account.Account{}, d.err
 	}
