@@ -51,10 +51,14 @@ func readMediaType(h http.Header) (mediaType, error) {
 	case "text/xml; charset=utf-8":
 		return mediaType{soap: soap.V11}, nil
 	}
-	// ParseMediaType refuses doubled parameters and lower-cases names.
 	kind, params, err := mime.ParseMediaType(values[0])
 	if err != nil {
 		return mediaType{}, errors.New("the Content-Type header is malformed")
+	}
+	// Package mime takes a parameter twice if it says the same, escapes, and
+	// values in pieces or with a charset of their own (RFC 2231).
+	if strings.Count(values[0], ";") != len(params) || strings.ContainsAny(values[0], `\*`) {
+		return mediaType{}, errors.New("the media type has a parameter twice or in a form that is not accepted")
 	}
 	var m mediaType
 	switch kind {
@@ -73,9 +77,6 @@ func readMediaType(h http.Header) (mediaType, error) {
 		default:
 			return mediaType{}, errors.New("the media type has a parameter or charset that is not accepted")
 		}
-	}
-	if strings.Contains(values[0], `\`) {
-		return mediaType{}, errors.New("the media type has an escaped value")
 	}
 	return m, nil
 }
