@@ -11,7 +11,7 @@ DEPS     := xmlsec1 nginx-light prometheus python3-msal python3-zeep curl
 all: lint test build
 
 run: build                 ## the demo: everything on loopback, until Ctrl-C
-	bin/stsgate demo
+	bin/stsgate demo --dir .cache/demo
 
 build:                     ## bin/stsgate, static
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/stsgate ./cmd/stsgate

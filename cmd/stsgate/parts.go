@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"path/filepath"
 
 	"stsgate/gateway"
 	"stsgate/gateway/config"
@@ -65,7 +66,25 @@ func loadPolicy(c *config.Config) (*policy.Set, error) {
 	for _, e := range endpoints(c) {
 		v.Endpoints = append(v.Endpoints, e.Path)
 	}
-	return policy.Load(os.DirFS(c.Policy), v)
+	set, err := policy.Load(os.DirFS(c.Policy), v)
+	if mistakes, ok := errors.AsType[policy.Errors](err); ok {
+		for _, m := range mistakes {
+			m.File = fromHere(filepath.Join(c.Policy, m.File))
+		}
+	}
+	return set, err
+}
+
+// fromHere shortens a path to one that can be opened from the working folder.
+func fromHere(path string) string {
+	dir, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	if short, err := filepath.Rel(dir, path); err == nil && len(short) < len(path) {
+		return short
+	}
+	return path
 }
 
 // endpoints returns the published trust endpoints.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -100,6 +101,7 @@ func (v *check) Run(c *console) error {
 		return reportMistakes(c, err)
 	}
 	for _, w := range p.policy.Warnings(time.Now()) {
+		w.File = fromHere(filepath.Join(cfg.Policy, w.File))
 		fmt.Fprintln(c.out, "warning:", w)
 	}
 	_, err = fmt.Fprintf(c.out, "%s: ok, policy revision %s: %d rules, %d applications\n",
