@@ -116,6 +116,9 @@ func (x *exchange) wipe() {
 	if x.kept != nil {
 		clear(x.kept.Body)
 	}
+	if x.issued != nil {
+		clear(x.issued.Assertion)
+	}
 	clear(x.answer)
 }
 

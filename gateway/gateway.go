@@ -29,7 +29,8 @@ import (
 // A Forwarder is the farm behind the gateway.
 type Forwarder interface {
 	// Forward sends the request's bytes as they came to one node, at most
-	// once, and returns the answer, unchecked. A refusal of the farm is a
+	// once, and returns the answer, unchecked. The gateway overwrites the
+	// answer's bytes when the exchange is over. A refusal of the farm is a
 	// *wstrust.Fault; an answer that cannot be read is a *wstrust.Error or a
 	// *soap.Error; otherwise the error wraps wstrust.ErrDown, wstrust.ErrSlow
 	// or the context's error.
@@ -42,7 +43,8 @@ type Issuer interface {
 	// wrong password and an unknown user are the same *wstrust.Fault; another
 	// error means that the directory did not answer.
 	Authenticate(ctx context.Context, name account.Name, password account.Password) (account.Account, error)
-	// Issue builds and signs the token that the grant describes.
+	// Issue builds and signs the token that the grant describes. The gateway
+	// overwrites its bytes when the exchange is over.
 	Issue(ctx context.Context, r *wstrust.Request, g *wstrust.Grant) (*wstrust.Issued, error)
 }
 
