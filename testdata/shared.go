@@ -51,13 +51,28 @@ func Shared(t testing.TB, elem ...string) string {
 func Program(t testing.TB, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
-	switch {
-	case err == nil:
-		return path
-	case os.Getenv("CI") == "true":
-		t.Fatalf("%s is not installed: make deps", name)
-	default:
-		t.Skipf("skipped: %s is not installed: make deps", name)
+	if err != nil {
+		absent(t, name)
 	}
-	return ""
+	return path
+}
+
+// Python returns the path of Debian's interpreter, which sees Debian's modules
+// as no other does. Where the module is absent it is as with Program.
+func Python(t testing.TB, module string) string {
+	t.Helper()
+	const interpreter = "/usr/bin/python3"
+	find := exec.Command(interpreter, "-c", "import importlib.util, sys; sys.exit(importlib.util.find_spec(sys.argv[1]) is None)", module)
+	if err := find.Run(); err != nil {
+		absent(t, "python3-"+module)
+	}
+	return interpreter
+}
+
+func absent(t testing.TB, name string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("%s is not installed: make deps", name)
+	}
+	t.Skipf("skipped: %s is not installed: make deps", name)
 }

@@ -18,19 +18,13 @@ import (
 	"stsgate/gateway/mex"
 	"stsgate/gateway/soap"
 	"stsgate/gateway/wstrust"
+	"stsgate/testdata"
 )
 
-// python runs a script with Debian's interpreter, which sees Debian's
-// packages. Without the package the test is skipped, but not in CI.
+// python runs a script with Debian's interpreter.
 func python(t *testing.T, module, script string, args ...string) string {
 	t.Helper()
-	const interpreter = "/usr/bin/python3"
-	if err := exec.Command(interpreter, "-c", "import "+module).Run(); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("Debian's python3-%s is not installed", module)
-		}
-		t.Skipf("Debian's python3-%s is not installed", module)
-	}
+	interpreter := testdata.Python(t, module)
 	out, err := exec.CommandContext(t.Context(), interpreter, append([]string{"-c", script}, args...)...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
