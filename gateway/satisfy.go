@@ -67,6 +67,8 @@ func (x *exchange) release(ctx context.Context) error {
 		return failure(ctx, refusal.IssuerFailed, "issue: %w", err)
 	}
 	x.issued = issued
-	x.answer = wstrust.AppendAnswer(nil, x.request, issued, x.start)
+	// Room for all of it: growing would leave parts of the token behind.
+	room := make([]byte, 0, len(issued.Assertion)+4<<10)
+	x.answer = wstrust.AppendAnswer(room, x.request, issued, x.start)
 	return nil
 }
