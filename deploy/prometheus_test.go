@@ -11,13 +11,6 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// metrics returns the names in prometheus/metrics.txt, which another test
-// holds against the running program.
-func metrics(t *testing.T) []string {
-	t.Helper()
-	return strings.Fields(string(read(t, "prometheus/metrics.txt")))
-}
-
 // unknown returns the metrics that an expression names and nobody exports.
 func unknown(t *testing.T, expr string) []string {
 	t.Helper()

@@ -1,0 +1,256 @@
+package deploy_test
+
+import (
+	"fmt"
+	"go/doc/comment"
+	"go/parser"
+	"go/token"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"stsgate/gateway/audit"
+	"stsgate/gateway/refusal"
+	"stsgate/gateway/wstrust"
+	"stsgate/policy"
+)
+
+const referenceIntroduction = `# Reference
+
+Every key, condition, reason, field, metric and verb of stsgate. This page is generated: the texts stand in the code
+at the thing that they describe, a test compares, and ` + "`make golden`" + ` writes the page anew.
+[README.md](README.md) tells how to run it.
+`
+
+// TestReference holds REFERENCE.md to the code. UPDATE=1 writes it.
+func TestReference(t *testing.T) {
+	const file = "REFERENCE.md"
+	got := reference(t)
+	if os.Getenv("UPDATE") == "1" {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, have := strings.Split(string(read(t, file)), "\n"), strings.Split(got, "\n")
+	for i := range max(len(want), len(have)) {
+		if i >= len(want) || i >= len(have) || want[i] != have[i] {
+			t.Fatalf("%s:%d does not say what the code says; make golden (or UPDATE=1 go test ./deploy) writes it anew\ncode %q\nfile %q",
+				file, i+1, have[min(i, len(have)-1)], want[min(i, len(want)-1)])
+		}
+	}
+}
+
+// reference renders the page.
+func reference(t *testing.T) string {
+	t.Helper()
+	sections := []struct{ title, text string }{
+		{"Configuration", configurationSection(t)},
+		{"Policy", policySection(t)},
+		{"Refusals", refusalsSection()},
+		{"Tolerances", tolerancesSection()},
+		{"Audit record", auditSection(t)},
+		{"Metrics", metricsSection(t)},
+		{"Commands", commandsSection(t)},
+	}
+	var contents, body strings.Builder
+	for _, s := range sections {
+		fmt.Fprintf(&contents, "- [%s](#%s)", s.title, anchor(s.title))
+		separator := ": "
+		for _, m := range regexp.MustCompile(`(?m)^### (.+)$`).FindAllStringSubmatch(s.text, -1) {
+			fmt.Fprintf(&contents, "%s[%s](#%s)", separator, strings.ReplaceAll(m[1], "`", ""), anchor(m[1]))
+			separator = ", "
+		}
+		contents.WriteString("\n")
+		fmt.Fprintf(&body, "\n## %s\n\n%s", s.title, s.text)
+	}
+	return referenceIntroduction + "\n" + contents.String() + body.String()
+}
+
+// TestReferenceLinks holds that each link within the page has one place to go.
+func TestReferenceLinks(t *testing.T) {
+	text := reference(t)
+	places := map[string]int{}
+	for _, m := range regexp.MustCompile(`(?m)^##+ (.+)$`).FindAllStringSubmatch(text, -1) {
+		places[anchor(m[1])]++
+	}
+	for _, m := range regexp.MustCompile(`\]\(#([^)]*)\)`).FindAllStringSubmatch(text, -1) {
+		if n := places[m[1]]; n != 1 {
+			t.Errorf("#%s: got %d headings, want 1", m[1], n)
+		}
+	}
+}
+
+// policySection has the language as the package's comment tells it, and the
+// keys.
+func policySection(t *testing.T) string {
+	var b strings.Builder
+	b.WriteString("The files in the folder that the key `policy` of the configuration names.\n\n")
+	b.WriteString(packageComment(t, "../policy/doc.go", "The language", map[string]string{"Keys": "#keys-of-a-file", "Conflict": "#refusals"}))
+	var places []string
+	for _, k := range policy.Keys() {
+		if !slices.Contains(places, k.Place) {
+			places = append(places, k.Place)
+		}
+	}
+	for _, place := range places {
+		var rows [][]string
+		for _, k := range policy.Keys() {
+			if k.Place == place {
+				rows = append(rows, []string{code(k.Name), plain(k.Type), plain(k.Meaning)})
+			}
+		}
+		article := "a"
+		if strings.ContainsAny(place[:1], "aeiou") {
+			article = "an"
+		}
+		fmt.Fprintf(&b, "\n### Keys of %s %s\n\n%s", article, place, table([]string{"Key", "Value", "Meaning"}, rows))
+	}
+	return b.String()
+}
+
+// packageComment renders one section of a package's comment. What it refers to
+// in the package is linked as links say, or else is plain.
+func packageComment(t *testing.T, file, heading string, links map[string]string) string {
+	t.Helper()
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments|parser.PackageClauseOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := comment.Parser{LookupSym: func(_, name string) bool { return links[name] != "" }}
+	all := known.Parse(parsed.Doc.Text())
+	var section comment.Doc
+	inside := false
+	for _, block := range all.Content {
+		if h, ok := block.(*comment.Heading); ok {
+			inside = len(h.Text) == 1 && h.Text[0] == comment.Plain(heading)
+		} else if inside {
+			section.Content = append(section.Content, block)
+		}
+	}
+	if len(section.Content) == 0 {
+		t.Fatalf("%s: the package's comment has no section %q", file, heading)
+	}
+	printer := comment.Printer{DocLinkURL: func(l *comment.DocLink) string { return links[l.Name] }}
+	return string(printer.Markdown(&section))
+}
+
+func refusalsSection() string {
+	var early, faults [][]string
+	texts, reasons := []string(nil), map[string][]string{}
+	for _, r := range refusal.Reasons() {
+		row := r.Row()
+		answer := fmt.Sprint(row.Status)
+		if row.Fault() {
+			side, prefix := "Receiver", "wst"
+			if row.Sender {
+				side = "Sender"
+			}
+			if row.Security {
+				prefix = "wsse"
+			}
+			answer += ", " + side + ", " + code(prefix+":"+row.Code)
+		}
+		if row.Close {
+			answer += "; closes"
+		}
+		cells := []string{code(row.Label), answer, plain(row.Text), strings.ToLower(row.Level.String()), plain(row.Meaning)}
+		if !row.Fault() {
+			early = append(early, cells)
+			continue
+		}
+		faults = append(faults, cells)
+		if reasons[row.Text] == nil {
+			texts = append(texts, row.Text)
+		}
+		reasons[row.Text] = append(reasons[row.Text], code(row.Label))
+	}
+	var index [][]string
+	for _, text := range texts {
+		index = append(index, []string{plain(text), strings.Join(reasons[text], ", ")})
+	}
+	header := []string{"Reason", "Answer", "Text", "Log", "Meaning"}
+	return "Why a request got no token. The reason is `event.reason` in the audit record and the label `reason` of\n" +
+		"`stsgate_exchanges_total`; both say `ok` for a request that was answered. The client never reads it: it reads the text, and behind\n" +
+		"it the transaction id, under which log and audit have the cause. \"closes\" says that the connection is closed after the answer.\n" +
+		"\n### Before there is a message\n\nA plain HTTP status.\n\n" + table(header, early) +
+		"\n### SOAP faults\n\nSender is `Client` in SOAP 1.1, and Receiver is `Server`. `wst` is the namespace of the endpoint's WS-Trust version, `wsse` that of\n" +
+		"WS-Security 1.0. A fault has `Retry-After: 1`, so that no client repeats the message at once by itself.\n\n" +
+		table(header, faults) +
+		"\n### By the text that a user reads\n\n" + table([]string{"Text", "Reasons"}, index)
+}
+
+func tolerancesSection() string {
+	var rows [][]string
+	for _, t := range wstrust.Tolerances() {
+		answer := "forward, issue"
+		if t.IssueOnly() {
+			answer = "issue"
+		}
+		rows = append(rows, []string{code(t.String()), plain(t.Meaning()), plain(t.Needs()), answer})
+	}
+	return "Deviations from the specifications that are accepted, since they can be read in one way only. A message that was accepted with\n" +
+		"some has them in `labels.tolerated`. Where only the built-in issuer can answer such a message, a request that would be forwarded is refused.\n\n" +
+		table([]string{"Name", "Deviation", "Needed by", "Answered by"}, rows)
+}
+
+func auditSection(t *testing.T) string {
+	fields := comments(t, "../gateway/audit")
+	var rows [][]string
+	for f := range reflect.TypeFor[audit.Record]().Fields() {
+		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+		present := "always"
+		if options != "" {
+			present = "if any"
+		}
+		rows = append(rows, []string{code(name), present, plain(fields["Record."+f.Name])})
+	}
+	return "One line of JSON for every exchange, on the disk before the client is answered. The names are those of the Elastic Common\n" +
+		"Schema 8, flattened; what the schema has no name for stands under `labels`.\n\n" +
+		table([]string{"Field", "Present", "Meaning"}, rows)
+}
+
+// TestAuditFields holds that each field is documented, and named as the
+// Elastic Common Schema does.
+func TestAuditFields(t *testing.T) {
+	sets := []string{"client", "destination", "error", "event", "http", "labels", "rule", "service", "source", "tls", "transaction", "url", "user", "user_agent"}
+	fields := comments(t, "../gateway/audit")
+	for f := range reflect.TypeFor[audit.Record]().Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		set, rest, _ := strings.Cut(name, ".")
+		if name != "@timestamp" && (!slices.Contains(sets, set) || !regexp.MustCompile(`^[a-z_]+(\.[a-z_]+)*$`).MatchString(rest)) {
+			t.Errorf("%s: %q is no name of the schema", f.Name, name)
+		}
+		if c := fields["Record."+f.Name]; !strings.HasSuffix(c, ".") {
+			t.Errorf("%s: got comment %q, want a sentence", f.Name, c)
+		}
+	}
+}
+
+// anchor is what GitHub makes of a heading.
+func anchor(heading string) string {
+	return strings.ReplaceAll(regexp.MustCompile(`[^a-z0-9 _-]`).ReplaceAllString(strings.ToLower(heading), ""), " ", "-")
+}
+
+// table renders a table of Markdown.
+func table(header []string, rows [][]string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "| %s |\n|%s\n", strings.Join(header, " | "), strings.Repeat("---|", len(header)))
+	for _, row := range rows {
+		fmt.Fprintf(&b, "| %s |\n", strings.Join(row, " | "))
+	}
+	return b.String()
+}
+
+// code renders a name.
+func code(s string) string { return "`" + strings.ReplaceAll(s, "|", `\|`) + "`" }
+
+// plain renders a text so that nothing in it is markup; addresses become code,
+// since they are no links.
+func plain(s string) string {
+	s = strings.NewReplacer("|", `\|`, "*", `\*`, "<", `\<`, "`", "\\`").Replace(s)
+	return regexp.MustCompile(`https?://[^\s,;:)]*[^\s,;:).](:\w+)?`).ReplaceAllStringFunc(s, code)
+}
