@@ -115,7 +115,7 @@ func (d *decoder) sizes(c *Config) {
 		path               string
 		value, least, most Size
 	}{
-		{"limits.body", c.Limits.Body, 4 << 10, 1 << 20},
+		{"limits.body", c.Limits.Body, 4 << 10, 64 << 10},
 		{"limits.headers", c.Limits.Headers, 4 << 10, 64 << 10},
 	} {
 		if s.value < s.least || s.value > s.most {

@@ -199,7 +199,7 @@ type Audit struct {
 // Limits bounds what a client may send.
 type Limits struct {
 	// Body is the largest body, in bytes or with KiB or MiB. Default: 64KiB,
-	// from 4KiB to 1MiB. Takes effect on restart.
+	// from 4KiB to 64KiB. Takes effect on restart.
 	Body Size `yaml:"body"`
 	// Headers is the largest request line with all header lines, in bytes or
 	// with KiB. Default: 16KiB, from 4KiB to 64KiB. Takes effect on restart.

@@ -134,7 +134,7 @@ func TestLoadFull(t *testing.T) {
 		Directory: &config.Directory{File: in("users.yaml")},
 		Policy:    in("policies"),
 		Audit:     config.Audit{File: "/var/log/stsgate/audit.jsonl"},
-		Limits:    config.Limits{Body: 128 << 10, Headers: 8192},
+		Limits:    config.Limits{Body: 32 << 10, Headers: 8192},
 		Timeouts:  config.Timeouts{Header: 2 * time.Second, Body: 5 * time.Second, Idle: 30 * time.Second, Drain: 90 * time.Second},
 		Log:       config.Log{Level: "debug"},
 	}
