@@ -127,7 +127,8 @@ func writeServerCertificate(dir string, until time.Time) error {
 	return errors.Join(writeCertificate(dir, "ca", ca, ca, caKey, nil), writeCertificate(dir, "tls", leaf, ca, caKey, key))
 }
 
-// renew [expired] writes another ca.pem, tls.crt and tls.key.
+// renew [expired] writes another tls.crt and tls.key, from another authority,
+// which is added to those in ca.pem.
 func (s *story) renew(_ *testscript.TestScript, args []string) error {
 	until := time.Now().Add(time.Hour)
 	if len(args) == 1 && args[0] == "expired" {
@@ -135,7 +136,19 @@ func (s *story) renew(_ *testscript.TestScript, args []string) error {
 	} else if len(args) != 0 {
 		return misuse("usage: renew [expired]")
 	}
-	return writeServerCertificate(s.dir, until)
+	file := filepath.Join(s.dir, "ca.pem")
+	before, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if err := writeServerCertificate(s.dir, until); err != nil {
+		return err
+	}
+	added, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, append(before, added...), 0o600)
 }
 
 // nextPort counts through ports that the system does not give to others, so

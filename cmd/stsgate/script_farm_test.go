@@ -26,6 +26,8 @@ import (
 //	farm kill I            closes node I's port and resets its connections; the event killed
 //	farm restart I         starts it again
 //	farm received I OP N   how many messages node I was handed; I may be all
+//	farm delivered FILE OP N  how often the nodes were handed this very message
+//	farm count I ENV       the same number as a variable
 //	farm saw NAME VALUE    a header of the message received last; Path and SNI are names too
 //	farm saw-no NAME       a header that was not there
 //	farm got FILE          the message received last, byte by byte
@@ -35,7 +37,8 @@ func (s *story) farmStep(ts *testscript.TestScript, args []string) error {
 		do   func(*testscript.TestScript, []string) error
 	}{
 		"start": {1, s.farmStart}, "behave": {2, s.farmBehave}, "delay": {1, s.farmDelay}, "kill": {1, s.farmKill},
-		"restart": {1, s.farmRestart}, "received": {3, s.farmReceived}, "saw": {2, s.farmSaw}, "saw-no": {1, s.farmSawNo}, "got": {1, s.farmGot},
+		"restart": {1, s.farmRestart}, "received": {3, s.farmReceived}, "count": {2, s.farmCount}, "delivered": {3, s.farmDelivered},
+		"saw": {2, s.farmSaw}, "saw-no": {1, s.farmSawNo}, "got": {1, s.farmGot},
 	}
 	if len(args) == 0 || len(args) != verbs[args[0]].args+1 {
 		return misuse(fmt.Sprintf("farm has no %v with so many arguments", args))
@@ -145,6 +148,16 @@ func (s *story) farmReceived(_ *testscript.TestScript, args []string) error {
 		return err
 	}
 	return compare(float64(len(all)), args[1], args[2])
+}
+
+func (s *story) farmDelivered(ts *testscript.TestScript, args []string) error {
+	return compare(float64(s.farm.Deliveries([]byte(ts.ReadFile(args[0])))), args[1], args[2])
+}
+
+func (s *story) farmCount(ts *testscript.TestScript, args []string) error {
+	all, err := s.messages(args[0])
+	ts.Setenv(args[1], strconv.Itoa(len(all)))
+	return err
 }
 
 // latest is the message that a farm of one node received last.

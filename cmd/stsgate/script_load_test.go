@@ -38,6 +38,8 @@ const maxLoad = 10 * time.Second
 //	load mark              for answered+
 //	load stop              ends the clients once each has its answer; sets $SENT, $ANSWERED, $FAILED and $REFUSED
 //	load failed OP N       how many did not get a token, after stop
+//	load refused OP N      how many connections were not made, after stop
+//	load cut OP N          how many of them no node has read in whole
 //	load lost I EVENT D    what failed was sent before EVENT, was handed to no node but I, and had failed by D after EVENT
 func (s *story) loadStep(ts *testscript.TestScript, args []string) error {
 	verb := strings.Join(args[:min(1, len(args))], "")
@@ -51,6 +53,10 @@ func (s *story) loadStep(ts *testscript.TestScript, args []string) error {
 		return compare(float64(s.load.answered()), args[1], args[2])
 	case verb == "failed" && len(args) == 3:
 		return compare(float64(len(failures(s.load.shots))), args[1], args[2])
+	case verb == "refused" && len(args) == 3:
+		return compare(float64(s.load.refused), args[1], args[2])
+	case verb == "cut" && len(args) == 3:
+		return s.loadCut(args[1], args[2])
 	case verb == "answered+" && len(args) == 2:
 		return compare(float64(s.load.answered()-s.load.marked), ">=", args[1])
 	case verb == "mark" && len(args) == 1:
@@ -154,17 +160,9 @@ func (s *story) loadLost(node, event, within string) error {
 	if err != nil || !known {
 		return misuse(fmt.Sprintf("no duration %q or no event %q", within, event))
 	}
-	received := map[string][]string{} // nodes by message
-	for i := range s.farm.Nodes {
-		name := strconv.Itoa(i)
-		all, err := s.messages(name)
-		if err != nil {
-			return err
-		}
-		for _, r := range all {
-			id := messageID(r.Body)
-			received[id] = append(received[id], name)
-		}
+	received, err := s.received()
+	if err != nil {
+		return err
 	}
 	var wrong []error
 	bad := func(f shot, format string, args ...any) {
@@ -189,6 +187,32 @@ func (s *story) loadLost(node, event, within string) error {
 		}
 	}
 	return errors.Join(wrong...)
+}
+
+// received tells which nodes read each message.
+func (s *story) received() (map[string][]string, error) {
+	nodes := map[string][]string{}
+	for i := range s.farm.Nodes {
+		name := strconv.Itoa(i)
+		all, err := s.messages(name)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range all {
+			id := messageID(r.Body)
+			nodes[id] = append(nodes[id], name)
+		}
+	}
+	return nodes, nil
+}
+
+func (s *story) loadCut(op, value string) error {
+	received, err := s.received()
+	if err != nil {
+		return err
+	}
+	cut := slices.DeleteFunc(failures(s.load.shots), func(f shot) bool { return len(received[f.id]) > 0 })
+	return compare(float64(len(cut)), op, value)
 }
 
 // A loadClient is one client.

@@ -103,12 +103,15 @@ func (p *program) stop() error {
 	return nil
 }
 
-// gateway FILE starts stsgate run under the name gateway and waits until it is
-// ready. Variables in the file are replaced, those with the nodes of a farm
+// gateway FILE [up] starts stsgate run under the name gateway and waits until it
+// is ready, or with up only until it answers the operator. Variables in the file are replaced, those with the nodes of a farm
 // included.
 func (s *story) gateway(ts *testscript.TestScript, args []string) error {
-	if len(args) != 1 {
-		return misuse("usage: gateway FILE")
+	wait := "ready"
+	if len(args) == 2 && args[1] == "up" {
+		wait = args[1]
+	} else if len(args) != 1 {
+		return misuse("usage: gateway FILE [up]")
 	}
 	path := ts.MkAbs(args[0])
 	b, err := os.ReadFile(path)
@@ -122,7 +125,7 @@ func (s *story) gateway(ts *testscript.TestScript, args []string) error {
 	if err := s.start(ts, []string{"gateway", "stsgate", "run", "-c", args[0]}); err != nil {
 		return err
 	}
-	return s.await(ts, []string{"ready"})
+	return s.await(ts, []string{wait})
 }
 
 // signal SIGNAL NAME sends HUP or TERM to a program.

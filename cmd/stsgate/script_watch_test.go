@@ -20,15 +20,17 @@ import (
 var operator = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 
 // ready asks whether the gateway is ready.
-func (s *story) ready(ts *testscript.TestScript, args []string) error {
-	if len(args) != 0 {
-		return misuse("usage: ready")
-	}
+func (s *story) ready(ts *testscript.TestScript, _ []string) error { return s.health(ts, "/readyz") }
+
+// up asks whether the gateway runs, whatever it depends on.
+func (s *story) up(ts *testscript.TestScript, _ []string) error { return s.health(ts, "/healthz") }
+
+func (s *story) health(ts *testscript.TestScript, page string) error {
 	if s.last != nil && !s.last.running() {
 		b, _ := s.last.lines()
 		return misuse(fmt.Sprintf("%s has ended:\n%s", s.last.name, b))
 	}
-	r, err := operator.Get(strings.TrimSuffix(ts.Getenv("METRICS"), "/metrics") + "/readyz")
+	r, err := operator.Get(strings.TrimSuffix(ts.Getenv("METRICS"), "/metrics") + page)
 	if err != nil {
 		return err
 	}
@@ -150,7 +152,8 @@ func matches(record map[string]any, conditions []string) error {
 	return nil
 }
 
-// audit KEY=VALUE... looks at the last record.
+// audit KEY=VALUE|KEY~REGEXP|ENV:=KEY... looks at the last record. With :=
+// what it holds becomes a variable.
 func (s *story) audit(ts *testscript.TestScript, args []string) error {
 	all, err := records(ts)
 	if err != nil {
@@ -159,9 +162,20 @@ func (s *story) audit(ts *testscript.TestScript, args []string) error {
 	if len(all) == 0 {
 		return errors.New("no record")
 	}
-	last := all[len(all)-1]
-	if err := matches(last, args); err != nil {
-		return fmt.Errorf("%w in %v", err, last)
+	return look(ts, all[len(all)-1], args)
+}
+
+// look holds an object against conditions as matches does, and makes a
+// variable of each ENV:=KEY.
+func look(ts *testscript.TestScript, object map[string]any, conditions []string) error {
+	for _, c := range conditions {
+		if env, key, ok := strings.Cut(c, ":="); ok {
+			ts.Setenv(env, fmt.Sprint(object[key]))
+			continue
+		}
+		if err := matches(object, []string{c}); err != nil {
+			return fmt.Errorf("%w in %v", err, object)
+		}
 	}
 	return nil
 }
@@ -188,8 +202,8 @@ func (s *story) audits(ts *testscript.TestScript, args []string) error {
 	return compare(float64(n), args[0], args[1])
 }
 
-// json FILE KEY=VALUE... looks at an object; FILE may be stdout, keys go into
-// depth by dots. With ENV:=KEY a value becomes a variable.
+// json FILE KEY=VALUE|KEY~REGEXP|ENV:=KEY... looks at an object; FILE may be
+// stdout, keys go into depth by dots.
 func (s *story) json(ts *testscript.TestScript, args []string) error {
 	if len(args) < 2 {
 		return misuse("usage: json FILE KEY=VALUE|KEY~REGEXP|ENV:=KEY...")
@@ -200,16 +214,7 @@ func (s *story) json(ts *testscript.TestScript, args []string) error {
 	}
 	flat := map[string]any{}
 	flatten(flat, "", document)
-	for _, c := range args[1:] {
-		if env, key, ok := strings.Cut(c, ":="); ok {
-			ts.Setenv(env, fmt.Sprint(flat[key]))
-			continue
-		}
-		if err := matches(flat, []string{c}); err != nil {
-			return fmt.Errorf("%w in %v", err, flat)
-		}
-	}
-	return nil
+	return look(ts, flat, args[1:])
 }
 
 // flatten writes the leaves of a JSON document under dotted keys, and the

@@ -231,7 +231,7 @@ func (s *story) answers(_ *testscript.TestScript, args []string) error {
 		got = append(got[:len(got):len(got)], "closed")
 	}
 	if strings.Join(got, " ") != strings.Join(args, " ") {
-		return fmt.Errorf("%v, want %v:\n%s", got, args, s.exchange.body)
+		return fmt.Errorf("%v, want %v:\n%.1000s", got, args, s.exchange.body)
 	}
 	return nil
 }
