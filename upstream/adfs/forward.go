@@ -16,6 +16,11 @@ import (
 // section 10.5).
 const metadataPath = "/FederationMetadata/2007-06/FederationMetadata.xml"
 
+var (
+	errClosed = fmt.Errorf("%w: closed", wstrust.ErrDown)
+	errNoNode = fmt.Errorf("%w: no healthy node", wstrust.ErrDown)
+)
+
 // Forward sends the bytes of r to the least busy healthy node and reads the
 // answer. Once a byte of the request was written it is never sent again; a
 // node that cannot be connected to is passed over before that.
@@ -78,9 +83,9 @@ func (f *Farm) Metadata(ctx context.Context) (body []byte, contentType string, e
 // yet. Its node counts as busy with it.
 func (f *Farm) connect(ctx context.Context) (*conn, error) {
 	if f.closed.Load() {
-		return nil, fmt.Errorf("%w: closed", wstrust.ErrDown)
+		return nil, errClosed
 	}
-	last := fmt.Errorf("%w: no healthy node", wstrust.ErrDown)
+	last := errNoNode
 	var tried uint64
 	for {
 		i, ok := f.pick(tried)
@@ -231,7 +236,6 @@ func (c *conn) cause(ctx context.Context, err error) error {
 		return err
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		c.node.slow()
 		return fmt.Errorf("%w: no complete answer within %v", wstrust.ErrSlow, c.node.c.AnswerTimeout)
 	}
 	return fmt.Errorf("%w: %w", wstrust.ErrDown, err)

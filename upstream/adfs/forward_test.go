@@ -186,39 +186,67 @@ func TestMisbehaviour(t *testing.T) {
 		adfstest.Huge:          isUnreadable,
 		adfstest.ManyHeaders:   isUnreadable,
 		adfstest.Chunked:       func(err error) bool { return err == nil },
+		adfstest.UntilClose:    func(err error) bool { return err == nil },
+		adfstest.UntilCut:      isDown,
 		adfstest.Interim:       func(err error) bool { return err == nil },
 		adfstest.Surplus:       func(err error) bool { return err == nil },
 		// It shows before the request is written, or as an answer to nothing.
 		adfstest.Early: func(err error) bool { return err == nil || isDown(err) },
 	}
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-		for _, b := range adfstest.Behaviours() {
+		behind, err := adfstest.Start(adfstest.Config{Users: users, Nodes: len(adfstest.Behaviours()), MaxTLS: version})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(behind.Close)
+		for i, b := range adfstest.Behaviours() {
 			t.Run(tls.VersionName(version)+" "+b.String(), func(t *testing.T) {
 				t.Parallel()
-				behind, farm := start(t, adfstest.Config{Nodes: 1, MaxTLS: version}, func(c *adfs.Config) {
-					c.AnswerTimeout = 300 * time.Millisecond
-					c.CheckInterval = 10 * time.Millisecond
-				})
-				node := behind.Nodes[0]
-				if b != adfstest.Early && b != adfstest.CloseOnConnect {
-					mustAnswer(t, farm, alice("before"))
+				c := adfs.Config{
+					Host: behind.Host, Nodes: behind.URLs()[i : i+1], CA: behind.CA, Name: "gateway1", CheckInterval: time.Hour,
 				}
-				node.Set(b)
-				bad := alice("bad")
-				_, err := bad.forward(farm)
-				if !expect[b](err) {
-					t.Errorf("got %v", err)
+				switch b {
+				case adfstest.Hang, adfstest.Stall:
+					c.AnswerTimeout = 2 * time.Second
+				case adfstest.CloseOnConnect, adfstest.Early: // take the node down
+					c.CheckInterval = 50 * time.Millisecond
 				}
-				if got := behind.Deliveries(bad.request().Body); got > 1 {
-					t.Errorf("got %d deliveries of a password, want one at most", got)
+				farm, err := adfs.New(c)
+				if err != nil {
+					t.Fatal(err)
 				}
-				node.Set(adfstest.Regular)
-				eventually(t, "the node is up", farm.Healthy)
-				for i := range 5 {
-					mustAnswer(t, farm, alice(fmt.Sprint("after ", i)))
-				}
+				t.Cleanup(farm.Close)
+				misbehave(t, behind, farm, behind.Nodes[i], b, expect[b])
 			})
 		}
+	}
+}
+
+func misbehave(t *testing.T, behind *adfstest.Farm, farm *adfs.Farm, node *adfstest.Node, b adfstest.Behaviour, expected func(error) bool) {
+	if b != adfstest.Early && b != adfstest.CloseOnConnect { // which show on a new connection only
+		mustAnswer(t, farm, alice(b.String()+" before"))
+		eventually(t, "the first check was made", func() bool { return node.Accepted() == 2 })
+	}
+	node.Set(b)
+	connections := node.Accepted()
+	bad := alice(b.String())
+	if _, err := bad.forward(farm); !expected(err) {
+		t.Errorf("got %v", err)
+	}
+	if got := behind.Deliveries(bad.request().Body); got > 1 {
+		t.Errorf("got %d deliveries of a password, want one at most", got)
+	}
+	if b == adfstest.CloseIdle {
+		eventually(t, "the connection is closed", func() bool { return node.Open() == 0 })
+	}
+	node.Set(adfstest.Regular)
+	eventually(t, "the node is up", farm.Healthy)
+	for i := range 5 {
+		mustAnswer(t, farm, alice(fmt.Sprint(b, " after ", i)))
+	}
+	if harmless := b == adfstest.Regular || b == adfstest.Failed || b == adfstest.WrongUser || b == adfstest.WrongAudience ||
+		b == adfstest.Chunked || b == adfstest.Interim; harmless != (node.Accepted() == connections) {
+		t.Errorf("got %d new connections, want the old one used %v", node.Accepted()-connections, harmless)
 	}
 }
 

@@ -99,24 +99,18 @@ func (n *node) failed(err error) {
 // takes it down until a check is good.
 func (n *node) unreachable(err error) {
 	n.mu.Lock()
-	n.strikes, n.err = 2, err
+	n.err = err
 	n.mu.Unlock()
 	n.markDown(err)
 }
 
-// slow notes that a request got no answer in time. It counts as a failed
-// check, but only a check that fails as well takes the node down: a request
-// can be slow for reasons of its own.
-func (n *node) slow() {
-	n.mu.Lock()
-	n.strikes = max(n.strikes, 1)
-	n.mu.Unlock()
-}
-
+// markDown closes the unused connections too: nobody may have told this side
+// that they are dead.
 func (n *node) markDown(err error) {
 	if n.up.Swap(false) {
 		n.c.Log.Warn("farm node is down", slog.String("node", n.name), slog.Any("err", err))
 	}
+	n.discard()
 }
 
 func (n *node) status() NodeStatus {
@@ -179,8 +173,16 @@ func (n *node) unused() int {
 
 func (n *node) close() {
 	n.mu.Lock()
+	n.closed = true
+	n.mu.Unlock()
+	n.discard()
+}
+
+// discard closes the unused connections.
+func (n *node) discard() {
+	n.mu.Lock()
 	idle := n.idle
-	n.idle, n.closed = nil, true
+	n.idle = nil
 	n.mu.Unlock()
 	for _, c := range idle {
 		c.close()

@@ -49,6 +49,11 @@ const (
 	ManyHeaders
 	// Chunked answers in chunks, which is unusual and right.
 	Chunked
+	// UntilClose answers without a length and ends the connection, first TLS
+	// and then TCP, which is unusual and right.
+	UntilClose
+	// UntilCut does the same and ends TCP only, as whoever cuts an answer short.
+	UntilCut
 	// Interim sends 100 Continue before the answer.
 	Interim
 	// Surplus sends the answer twice.
@@ -69,7 +74,7 @@ func Behaviours() []Behaviour {
 var behaviourNames = [...]string{
 	"regular", "hang", "stall", "close-on-connect", "close-on-request", "close-idle", "truncate", "unavailable", "failed",
 	"wrong-user", "wrong-audience", "wrong-version", "two-responses", "page", "garbage", "huge", "many-headers", "chunked",
-	"interim", "surplus", "early",
+	"until-close", "until-cut", "interim", "surplus", "early",
 }
 
 // String returns the behaviour's name, in lower case with hyphens.
@@ -141,6 +146,8 @@ func (b Behaviour) wire(r response) (out []byte, last bool) {
 		half := len(whole) / 2
 		r.body = fmt.Appendf(nil, "%x\r\n%s\r\n%X\r\n%s\r\n0\r\n\r\n", half, whole[:half], len(whole)-half, whole[half:])
 		return r.bytes("Transfer-Encoding: chunked"), false
+	case UntilClose, UntilCut:
+		return r.bytes(), true
 	case Interim:
 		return append([]byte("HTTP/1.1 100 Continue\r\n\r\n"), r.regular()...), false
 	case Surplus:

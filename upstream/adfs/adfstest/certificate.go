@@ -44,6 +44,8 @@ func (f *Farm) certify() error {
 	f.tls = &tls.Config{
 		Certificates: []tls.Certificate{{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}},
 		MaxVersion:   f.c.MaxTLS,
+		// As http.sys, an answer is one record where it fits.
+		DynamicRecordSizingDisabled: true,
 		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 			if hello.ServerName != f.Host {
 				return nil, fmt.Errorf("no certificate for %q", hello.ServerName)

@@ -107,6 +107,9 @@ func (f *Farm) URLs() []string {
 	return urls
 }
 
+// TLS is how the nodes speak TLS, for a listener that stands in for one.
+func (f *Farm) TLS() *tls.Config { return f.tls.Clone() }
+
 // CAPEM is the authority as a PEM file has it.
 func (f *Farm) CAPEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: f.Authority.Raw})

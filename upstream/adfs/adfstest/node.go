@@ -181,6 +181,13 @@ func (n *Node) Accepted() int {
 	return n.accepted
 }
 
+// Open counts the connections that are open now.
+func (n *Node) Open() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.open)
+}
+
 // current waits while the node hangs, and returns the behaviour that holds
 // then. It reports false when the node is killed.
 func (n *Node) current() (Behaviour, bool) {
@@ -273,6 +280,9 @@ func (n *Node) respond(c net.Conn, b Behaviour, in Request, request *http.Reques
 	out, last := b.wire(n.farm.answer(b, in, request))
 	if _, err := c.Write(out); err != nil {
 		return false
+	}
+	if b == UntilClose {
+		_ = c.Close() // which ends TLS first
 	}
 	return !last
 }
