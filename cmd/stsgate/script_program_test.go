@@ -113,19 +113,39 @@ func (s *story) gateway(ts *testscript.TestScript, args []string) error {
 	} else if len(args) != 1 {
 		return misuse("usage: gateway FILE [up]")
 	}
-	path := ts.MkAbs(args[0])
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	text := os.Expand(string(b), ts.Getenv)
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+	if err := s.expand(ts, args[:1]); err != nil {
 		return err
 	}
 	if err := s.start(ts, []string{"gateway", "stsgate", "run", "-c", args[0]}); err != nil {
 		return err
 	}
 	return s.await(ts, []string{wait})
+}
+
+// expand FILE replaces variables in a file.
+func (s *story) expand(ts *testscript.TestScript, args []string) error {
+	if len(args) != 1 {
+		return misuse("usage: expand FILE")
+	}
+	text := os.Expand(ts.ReadFile(args[0]), ts.Getenv)
+	return os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600)
+}
+
+// exitsWith CODE PROGRAM ARG... runs a program to its end.
+func (s *story) exitsWith(ts *testscript.TestScript, args []string) error {
+	if len(args) < 2 {
+		return misuse("usage: exits-with CODE PROGRAM ARG...")
+	}
+	got, err := 0, ts.Exec(args[1], args[2:]...)
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		got = exit.ExitCode()
+	} else if err != nil {
+		return err
+	}
+	if strconv.Itoa(got) != args[0] {
+		return fmt.Errorf("exit code %d, want %s", got, args[0])
+	}
+	return nil
 }
 
 // signal SIGNAL NAME sends HUP or TERM to a program.
@@ -183,6 +203,21 @@ func (s *story) log(_ *testscript.TestScript, args []string) error {
 		return nil
 	}
 	return fmt.Errorf("no line of the log matches %s:\n%s", want, b)
+}
+
+// prints REGEXP looks for a line in the output of the program started last.
+func (s *story) prints(_ *testscript.TestScript, args []string) error {
+	if len(args) != 1 || s.last == nil {
+		return misuse("usage: prints REGEXP")
+	}
+	b, err := os.ReadFile(filepath.Join(s.dir, s.last.name+".out"))
+	if err != nil {
+		return err
+	}
+	if !regexp.MustCompile("(?m)" + args[0]).Match(b) {
+		return fmt.Errorf("no line matches %s:\n%s", args[0], b)
+	}
+	return nil
 }
 
 // printed REGEXP runs a command that the program started last printed, word

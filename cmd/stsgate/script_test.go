@@ -145,12 +145,12 @@ type step func(s *story, ts *testscript.TestScript, args []string) error
 // it does.
 func scriptSteps() map[string]step {
 	return map[string]step{
-		"start": (*story).start, "gateway": (*story).gateway, "signal": (*story).signal, "exits": (*story).exits, "log": (*story).log,
+		"start": (*story).start, "gateway": (*story).gateway, "signal": (*story).signal, "exits": (*story).exits, "exits-with": (*story).exitsWith, "expand": (*story).expand, "log": (*story).log,
 		"ready": (*story).ready, "up": (*story).up, "metric": (*story).metric, "audit": (*story).audit, "audits": (*story).audits, "json": (*story).json,
 		"farm": (*story).farmStep, "load": (*story).loadStep,
 		"message": (*story).message, "post": (*story).post, "answers": (*story).answers, "fault": (*story).fault, "header": (*story).header, "alike": (*story).alike,
 		"begin": (*story).begin, "finish": (*story).finish, "serves": (*story).serves, "renew": (*story).renew,
-		"signed": (*story).signed, "needs": (*story).needs, "printed": (*story).printed, "edit": (*story).edit, "mode": (*story).mode,
+		"signed": (*story).signed, "needs": (*story).needs, "prints": (*story).prints, "printed": (*story).printed, "edit": (*story).edit, "mode": (*story).mode,
 		"await": (*story).await,
 	}
 }

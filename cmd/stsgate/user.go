@@ -16,6 +16,11 @@ type userVerbs struct {
 	Add userAdd `cmd:"" help:"Add a user with a hashed password."`
 }
 
+// Help shows examples.
+func (userVerbs) Help() string {
+	return "Example:\n  stsgate user add --file users.yaml --password-file - alice@contoso.example"
+}
+
 type userAdd struct {
 	File         string   `required:"" placeholder:"FILE" help:"The users file; it is created if it does not exist."`
 	PasswordFile string   `required:"" placeholder:"FILE|-" help:"Where the password is read from: one line, - for standard input."`
