@@ -47,8 +47,8 @@ func (n *node) dial(ctx context.Context) (*conn, error) {
 	return c, nil
 }
 
-// close closes the connection without a word to the node, which would have to
-// wait for an exchange that still writes. It may be called at any time.
+// close ends the connection at once, and with it an exchange that is under
+// way. It may be called at any time, by any goroutine.
 func (c *conn) close() { _ = c.wire.Close() }
 
 // quiet reports whether the connection is open and the node has sent nothing

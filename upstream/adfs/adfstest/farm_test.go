@@ -2,6 +2,7 @@ package adfstest_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"encoding/xml"
 	"io"
@@ -45,7 +46,9 @@ func client(t *testing.T, f *adfstest.Farm) *http.Client {
 	t.Helper()
 	transport := &http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: f.CA, ServerName: f.Host},
-		Dial:            func(string, string) (net.Conn, error) { return net.Dial("tcp", f.Nodes[0].Addr) },
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", f.Nodes[0].Addr)
+		},
 	}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport}
