@@ -61,6 +61,8 @@ type demoUser struct {
 
 // Run writes what the demo needs, starts it, and serves until interrupted.
 func (v *demo) Run(c *console) error {
+	s := catchSignals()
+	defer s.release()
 	dir, err := v.folder()
 	if err != nil {
 		return err
@@ -83,7 +85,7 @@ func (v *demo) Run(c *console) error {
 		daemons = append(daemons, d)
 	}
 	fmt.Fprint(c.out, index.introduction(c.program, dir))
-	return serveDemo(daemons[0], daemons[1])
+	return serveDemo(s, daemons[0], daemons[1])
 }
 
 func (v *demo) folder() (string, error) {
@@ -98,11 +100,11 @@ func (v *demo) folder() (string, error) {
 }
 
 // serveDemo runs the gateway, and the farm for as long as the gateway runs.
-func serveDemo(farm, gateway *daemon) error {
+func serveDemo(s *signals, farm, gateway *daemon) error {
 	ctx, stop := context.WithCancel(context.Background())
 	stopped := make(chan error, 1)
 	go func() { stopped <- farm.run(ctx) }()
-	err := serve(gateway)
+	err := s.serve(gateway)
 	stop()
 	return errors.Join(err, <-stopped)
 }

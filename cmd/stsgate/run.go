@@ -34,6 +34,8 @@ Examples:
 
 // Run runs the gateway until SIGTERM or SIGINT.
 func (v *runVerb) Run(c *console) error {
+	s := catchSignals()
+	defer s.release()
 	cfg, err := config.Load(v.Config)
 	if err != nil {
 		return err
@@ -42,7 +44,7 @@ func (v *runVerb) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	return serve(d)
+	return s.serve(d)
 }
 
 func newLog(w io.Writer, cfg *config.Config) *slog.Logger {
@@ -54,27 +56,43 @@ func newLog(w io.Writer, cfg *config.Config) *slog.Logger {
 // of a forwarded request, and at its fivefold some thirty megabytes at most.
 const gcPercent = 400
 
+// signals are those that a daemon answers to.
+type signals struct {
+	stop context.Context // done at SIGTERM and SIGINT
+	hup  chan os.Signal
+	end  context.CancelFunc
+}
+
+// catchSignals comes before anything is loaded, which may take its time: a
+// SIGHUP that nobody waits for would end the program.
+func catchSignals() *signals {
+	s := &signals{hup: make(chan os.Signal, 1)}
+	s.stop, s.end = signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	signal.Notify(s.hup, syscall.SIGHUP)
+	return s
+}
+
+func (s *signals) release() {
+	signal.Stop(s.hup)
+	s.end()
+}
+
 // serve runs a daemon until a signal ends it, and reloads on SIGHUP.
-func serve(d *daemon) error {
+func (s *signals) serve(d *daemon) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	defer stop()
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
 	go func() {
 		for {
 			select {
-			case <-hup:
+			case <-s.hup:
 				d.reload()
-			case <-ctx.Done():
+			case <-s.stop.Done():
 				return
 			}
 		}
 	}()
-	return d.run(ctx)
+	return d.run(s.stop)
 }
 
 type check struct {

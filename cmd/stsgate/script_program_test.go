@@ -28,7 +28,7 @@ type program struct {
 	err  error // of Wait, once done is closed
 }
 
-// start NAME PROGRAM ARG... starts a program that goes on to run.
+// start NAME PROGRAM ARG... starts a program that goes on to run, and sets $PID.
 func (s *story) start(ts *testscript.TestScript, args []string) error {
 	if len(args) < 2 {
 		return misuse("usage: start NAME PROGRAM ARG...")
@@ -62,6 +62,7 @@ func (s *story) start(ts *testscript.TestScript, args []string) error {
 		close(p.done)
 	}()
 	s.programs[name], s.last = p, p
+	ts.Setenv("PID", strconv.Itoa(p.cmd.Process.Pid))
 	return nil
 }
 
