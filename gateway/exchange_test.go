@@ -18,8 +18,8 @@ import (
 	"stsgate/testdata"
 )
 
-// An exchange sees one policy set from its start to its end, however long the
-// farm takes.
+// An exchange sees one policy set from its start to its end, however long
+// directory and farm take.
 func TestOnePolicySet(t *testing.T) {
 	const open = `
 applications: {renamed: {realms: ["*"], answer: forward, answer_encrypted: true}}
@@ -30,8 +30,9 @@ rules: [{name: all, match: everyone, allow: {}}]
 		first, second := g.live.Load(), load(t, open)
 		sealed := relatesTo.ReplaceAll(testdata.Message(t, "rstr/adfs-13-encrypted.xml"), nil)
 		sealed = []byte(strings.ReplaceAll(string(sealed), "https://cloud.contoso.example/saml/metadata", cloud))
+		// The second would let the encrypted answer pass.
+		g.directory.before = func() { g.live.Store(second) }
 		g.farm.forward = func(_ context.Context, r *wstrust.Request, _ wstrust.Origin) (*wstrust.Answer, error) {
-			g.live.Store(second) // which would let the encrypted answer pass
 			return readAnswer(bytes.Clone(sealed), r)
 		}
 		g.ask(modern, nil)

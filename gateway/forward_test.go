@@ -125,6 +125,33 @@ func TestOrigin(t *testing.T) {
 	}
 }
 
+// SOAP-04: To names the host, and the port that the request came to, or that
+// clients know, or none.
+func TestTo(t *testing.T) {
+	for _, c := range []struct{ hostHeader, to, want string }{
+		{host, "https://" + host + path13, "ok"},
+		{host, "https://" + host + ":443" + path13, "ok"},
+		{host, "https://" + host + ":8443" + path13, "ok"},
+		{host + ":9443", "https://" + host + ":9443" + path13, "ok"},
+		{host, "https://" + host + ":9443" + path13, "misaddressed"},
+		{host, "https://node1.contoso.example" + path13, "misaddressed"},
+		{host, "http://" + host + path13, "misaddressed"},
+		{host, "https://" + host + path2005, "misaddressed"},
+	} {
+		for _, realm := range []string{cloud, "urn:payroll"} {
+			atFresh(t, c.hostHeader+" "+c.to+" "+realm, func(t *testing.T) {
+				g := newGate(t, nil)
+				r := modern.post(modern.query(func(q *wstrust.Query) { q.To, q.AppliesTo = c.to, realm }))
+				r.Host = c.hostHeader
+				g.serve(r)
+				if got := g.record()["event.reason"]; got != c.want {
+					t.Errorf("got reason %v (%v), want %s", got, g.record()["error.message"], c.want)
+				}
+			})
+		}
+	}
+}
+
 // What is forwarded is recorded with the id of the token that was released.
 func TestForwardedRecord(t *testing.T) {
 	for _, s := range shapes {

@@ -66,6 +66,20 @@ func TestGrant(t *testing.T) {
 	}
 }
 
+// The token says of the user what the proof says: groups may have changed
+// since the decision.
+func TestGrantOfTheProven(t *testing.T) {
+	atFresh(t, "", func(t *testing.T) {
+		g := newGate(t, nil)
+		now := person("alice", alice.ID, "staff")
+		g.sts.authenticate = func(context.Context, account.Name, account.Password) (account.Account, error) { return now, nil }
+		g.ask(modern, func(q *wstrust.Query) { q.AppliesTo = "urn:archive" })
+		if got := g.grant().Claims[0].Values; !reflect.DeepEqual(got, now.Groups) {
+			t.Errorf("got the groups %q, want %q", got, now.Groups)
+		}
+	})
+}
+
 // plain is a time without its zone and its monotonic clock.
 func plain(t time.Time) time.Time { return t.UTC().Round(0) }
 

@@ -1,0 +1,154 @@
+package gateway_test
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"reflect"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"stsgate/gateway"
+	"stsgate/gateway/clientip"
+	"stsgate/gateway/wstrust"
+	"stsgate/testdata"
+)
+
+// Policy is asked about the request as it is: each rule here allows by one
+// fact, or by one that the request does not have.
+func TestFacts(t *testing.T) {
+	for _, c := range []struct {
+		match   string
+		expires string
+		want    bool
+	}{
+		{"everyone", "", true},
+		{"everyone", "2026-03-02T08:00:31Z", true},
+		{"everyone", "2026-03-02T08:00:30Z", false},
+		{"{users: [alice@contoso.example]}", "", true},
+		{`{users: ['CONTOSO\alice']}`, "", true},
+		{"{users: [bob@contoso.example]}", "", false},
+		{"{groups: [payroll & travel]}", "", true},
+		{"{groups: [admins]}", "", false},
+		{"{domains: [contoso]}", "", true},
+		{"{domains: [fabrikam]}", "", false},
+		{"{networks: [here]}", "", true},
+		{"{networks: [there]}", "", false},
+		{"{applications: [any]}", "", true},
+		{"{applications: [other]}", "", false},
+		{"{endpoints: [/adfs/services/trust/13/usernamemixed]}", "", true},
+		{"{endpoints: [/adfs/services/trust/2005/usernamemixed]}", "", false},
+		{`{versions: ["1.3"]}`, "", true},
+		{`{versions: ["1.2"]}`, "", false},
+	} {
+		atFresh(t, c.match+c.expires, func(t *testing.T) {
+			expires := ""
+			if c.expires != "" {
+				expires = "\n    expires: " + c.expires
+			}
+			g := newGate(t, func(g *gateway.Config) {
+				g.Clients = clientip.New(clientip.Config{Proxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}})
+				g.Policy = live(t, `
+networks: {here: [203.0.113.0/24], there: [192.0.2.0/24]}
+applications:
+  any: {realms: ["*"], answer: forward}
+  other: {realms: ["urn:other"], answer: forward}
+rules:
+  - name: one
+    match: `+c.match+`
+    allow: {}`+expires+"\n")
+			})
+			r := modern.post(modern.query(func(q *wstrust.Query) { q.Username = "alice" }))
+			r.Header.Set("X-Forwarded-For", "203.0.113.9")
+			if w := g.serve(r); (w.Code == http.StatusOK) != c.want {
+				t.Errorf("got status %d (%v), allowed: want %v", w.Code, g.record()["error.message"], c.want)
+			}
+		})
+	}
+}
+
+// What Microsoft 365 knows a user by is the directory's, or follows from the GUID.
+func TestImmutableIDIsIssued(t *testing.T) {
+	atFresh(t, "", func(t *testing.T) {
+		g := newGate(t, func(c *gateway.Config) {
+			c.Policy = live(t, `
+applications: {microsoft-365: {realms: ["urn:federation:MicrosoftOnline"], answer: issue, claims: microsoft-365}}
+rules: [{name: all, match: everyone, allow: {}}]
+`)
+		})
+		g.ask(modern, nil)
+		if got := g.grant(); got.NameID != immutableID || !reflect.DeepEqual(got.Claims, []wstrust.Claim{
+			{URI: "http://schemas.xmlsoap.org/claims/UPN", Values: []string{alice.UPN}},
+			{URI: "http://schemas.microsoft.com/LiveID/Federation/2008/05/ImmutableID", Values: []string{immutableID}},
+		}) {
+			t.Errorf("got %q and %v", got.NameID, got.Claims)
+		}
+	})
+}
+
+// A deviation that is accepted is recorded and counted (SOAP-17).
+func TestTolerated(t *testing.T) {
+	for name, want := range map[string][]any{
+		"rst/msal-net-13.xml":    nil,
+		"rst/msal-go-13.xml":     {"messageid-spelling"},
+		"rst/office-2005.xml":    {"unread-header", "policy-reference"},
+		"rst/go-vcd-13.xml":      {"namespaced-password-type"},
+		"rst/zeep-soap11-13.xml": nil,
+	} {
+		atFresh(t, name, func(t *testing.T) {
+			g := newGate(t, func(c *gateway.Config) { c.Policy = live(t, forwardAll) })
+			message := testdata.Message(t, name)
+			g.serve(shapeOf(name, message).post(message))
+			got, _ := g.record()["labels.tolerated"].([]any)
+			for _, tolerance := range want {
+				if n := g.value("stsgate_tolerated_total", "tolerance", fmt.Sprint(tolerance)); n != 1 {
+					t.Errorf("%v is counted %v times, want 1", tolerance, n)
+				}
+			}
+			if all := g.value("stsgate_tolerated_total"); !reflect.DeepEqual(got, want) || int(all) != len(want) {
+				t.Errorf("got %v, counted %v, want %v", got, all, want)
+			}
+		})
+	}
+}
+
+// Documents that are given out are counted by path.
+func TestCount(t *testing.T) {
+	g := newGate(t, nil)
+	h := g.Count("/adfs/services/trust/mex", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/adfs/services/trust/mex", nil))
+	if got := g.value("stsgate_exchanges_total", "endpoint", "/adfs/services/trust/mex", "reason", "ok", "application", "none", "version", "none", "answer", "none"); got != 1 || w.Code != http.StatusNoContent {
+		t.Errorf("got %v counted and status %d, want 1 and 204", got, w.Code)
+	}
+}
+
+// A gateway without what it needs is not made.
+func TestNew(t *testing.T) {
+	g := newGate(t, nil)
+	for name, change := range map[string]func(*gateway.Config){
+		"":                  func(*gateway.Config) {},
+		"no policy":         func(c *gateway.Config) { c.Policy = nil },
+		"no audit log":      func(c *gateway.Config) { c.Audit = nil },
+		"no clients":        func(c *gateway.Config) { c.Clients = nil },
+		"no log":            func(c *gateway.Config) { c.Log = nil },
+		"no metrics":        func(c *gateway.Config) { c.Metrics = nil },
+		"nobody to ask":     func(c *gateway.Config) { c.Forwarder = nil },
+		"no body":           func(c *gateway.Config) { c.MaxBody = 0 },
+		"no time":           func(c *gateway.Config) { c.BodyTimeout = 0 },
+		"URL that is none":  func(c *gateway.Config) { c.URL = "https://%" },
+		"metrics there yet": func(c *gateway.Config) { c.Metrics = g.metrics },
+	} {
+		c := gateway.Config{
+			Host: host, URL: "https://" + host, Policy: g.live, Forwarder: g.farm, Clients: clientip.New(clientip.Config{}),
+			Audit: openAudit(t, "/dev/null"), MaxBody: 1, BodyTimeout: 1, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
+		}
+		change(&c)
+		if _, err := gateway.New(c, endpoints); (err == nil) != (name == "") {
+			t.Errorf("%q: got error %v", name, err)
+		}
+	}
+}
