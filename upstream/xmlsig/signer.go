@@ -1,10 +1,11 @@
-// Package xmlsig signs XML elements by XML Signature in the one shape that
-// SAML and AD FS use: an enveloped signature over one reference to the
-// element's id, exclusive canonicalization without comments, SHA-256, and the
+// Package xmlsig signs XML elements, and checks the signatures of SAML
+// assertions, by XML Signature in the one shape that SAML and AD FS use: an
+// enveloped signature over one reference to the element's id, exclusive
+// canonicalization without comments, SHA-256 (checking: or longer), and the
 // certificate in KeyInfo (protocol.md, section 11.3).
 //
 // It must never read a private key's numbers, choose a key by what a message
-// says, or sign with SHA-1.
+// says, fetch what a message points at, or sign with or accept SHA-1.
 package xmlsig
 
 import (

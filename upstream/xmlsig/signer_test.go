@@ -50,16 +50,20 @@ func ecdsaKey(t testing.TB, curve elliptic.Curve) crypto.Signer {
 
 func certificate(t testing.TB, key crypto.Signer) *x509.Certificate {
 	t.Helper()
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := x509.ParseCertificate(der)
+	c, err := newCertificate(key, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c
+}
+
+func newCertificate(key crypto.Signer, usage x509.KeyUsage) (*x509.Certificate, error) {
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: usage}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return nil, err
+	}
+	return x509.ParseCertificate(der)
 }
 
 func signer(t testing.TB, key crypto.Signer, c *x509.Certificate) *xmlsig.Signer {

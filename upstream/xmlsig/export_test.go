@@ -1,0 +1,4 @@
+package xmlsig
+
+// AppendCanonical is what Verify digests.
+var AppendCanonical = appendCanonical
