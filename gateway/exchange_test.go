@@ -71,7 +71,7 @@ func TestPanic(t *testing.T) {
 			i := len(canary)
 			_ = []string{canary}[i]
 		},
-		"nil map": func() { map[string]bool(nil)[canary] = true },
+		"nil map": func() { new(struct{ m map[string]bool }).m[canary] = true },
 		"type":    func() { _ = any(canary).(error) },
 		"nil":     func() { panic(nil) },
 	}
@@ -169,6 +169,32 @@ func (d deaf) Header() http.Header           { return d.h }
 func (deaf) WriteHeader(int)                 {}
 func (deaf) Write([]byte) (int, error)       { return 0, errors.New("broken pipe") }
 func (deaf) SetReadDeadline(time.Time) error { return nil }
+
+// A client that has gone is not a directory that is down.
+func TestGoneWhileProving(t *testing.T) {
+	for name, arrange := range map[string]func(g *gate, gone func()){
+		"looking up": func(g *gate, gone func()) { gone(); g.directory.fail(context.Canceled) },
+		"proving": func(g *gate, gone func()) {
+			g.sts.authenticate = func(ctx context.Context, _ account.Name, _ account.Password) (account.Account, error) {
+				gone()
+				return account.Account{}, fmt.Errorf("wait for a slot: %w", ctx.Err())
+			}
+		},
+		"issuing": func(g *gate, gone func()) {
+			g.sts.issue = func(*wstrust.Grant) (*wstrust.Issued, error) { gone(); return nil, context.Canceled }
+		},
+	} {
+		atFresh(t, name, func(t *testing.T) {
+			g := newGate(t, nil)
+			ctx, gone := context.WithCancel(t.Context())
+			arrange(g, gone)
+			g.serve(modern.post(modern.query(func(q *wstrust.Query) { q.AppliesTo = "urn:payroll" })).WithContext(ctx))
+			if got := g.record()["event.reason"]; got != "client-gone" {
+				t.Errorf("got reason %v (%v), want client-gone", got, g.record()["error.message"])
+			}
+		})
+	}
+}
 
 // Exchanges at the same time do not see each other's messages.
 func TestExchangesAtTheSameTime(t *testing.T) {

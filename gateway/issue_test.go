@@ -5,13 +5,11 @@ import (
 	"encoding/xml"
 	"fmt"
 	"reflect"
-	"strings"
 	"testing"
 	"time"
 
 	"stsgate/gateway"
 	"stsgate/gateway/account"
-	"stsgate/gateway/soap"
 	"stsgate/gateway/wstrust"
 )
 
@@ -238,54 +236,5 @@ func TestNoOtherWay(t *testing.T) {
 				t.Errorf("got reason %v, want internal and nobody asked", got)
 			}
 		})
-	}
-}
-
-// An issuer whose client has gone is not a directory that is down.
-func TestGoneWhileProving(t *testing.T) {
-	for name, arrange := range map[string]func(g *gate, gone func()){
-		"looking up": func(g *gate, gone func()) { gone(); g.directory.fail(context.Canceled) },
-		"proving": func(g *gate, gone func()) {
-			g.sts.authenticate = func(ctx context.Context, _ account.Name, _ account.Password) (account.Account, error) {
-				gone()
-				return account.Account{}, fmt.Errorf("wait for a slot: %w", ctx.Err())
-			}
-		},
-		"issuing": func(g *gate, gone func()) {
-			g.sts.issue = func(*wstrust.Grant) (*wstrust.Issued, error) { gone(); return nil, context.Canceled }
-		},
-	} {
-		atFresh(t, name, func(t *testing.T) {
-			g := newGate(t, nil)
-			ctx, gone := context.WithCancel(t.Context())
-			arrange(g, gone)
-			g.serve(modern.post(modern.query(func(q *wstrust.Query) { q.AppliesTo = "urn:payroll" })).WithContext(ctx))
-			if got := g.record()["event.reason"]; got != "client-gone" {
-				t.Errorf("got reason %v (%v), want client-gone", got, g.record()["error.message"])
-			}
-		})
-	}
-}
-
-// A SOAP 1.1 client without addressing headers gets none, and one with a
-// message id finds it in answer and fault alike.
-func TestAddressingOfSOAP11(t *testing.T) {
-	s := shape{soap.V11, wstrust.V13}
-	for _, c := range []struct {
-		name, headers, want string
-	}{
-		{"none", "", ""},
-		{"message id", `<a:MessageID>urn:uuid:of-the-request</a:MessageID>`, "urn:uuid:of-the-request"},
-	} {
-		for _, realm := range []string{"urn:payroll", "urn:closed"} {
-			atFresh(t, c.name+" "+realm, func(t *testing.T) {
-				g := newGate(t, nil)
-				message := string(s.query(func(q *wstrust.Query) { q.To, q.AppliesTo = "", realm }))
-				w := g.serve(s.post([]byte(replace("<s:Header>", "<s:Header>"+c.headers)(message))))
-				if got := hear(t, s.soap, w.Body.Bytes()).RelatesTo; got != c.want || strings.Contains(w.Body.String(), "<a:Action") != (c.want != "") {
-					t.Errorf("got RelatesTo %q in %s, want %q", got, w.Body, c.want)
-				}
-			})
-		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"stsgate/gateway/refusal"
 	"stsgate/gateway/soap"
+	"stsgate/gateway/wstrust"
 )
 
 // Every reason is one that something leads to.
@@ -207,5 +208,28 @@ func TestGoldenFaults(t *testing.T) {
 			}
 			golden(t, name, strings.ReplaceAll(b.String(), "\r\n", "\n"))
 		})
+	}
+}
+
+// A SOAP 1.1 client without addressing headers gets none, and one with a
+// message id finds it in answer and fault alike.
+func TestAddressingOfSOAP11(t *testing.T) {
+	s := shape{soap.V11, wstrust.V13}
+	for _, c := range []struct {
+		name, headers, want string
+	}{
+		{"none", "", ""},
+		{"message id", `<a:MessageID>urn:uuid:of-the-request</a:MessageID>`, "urn:uuid:of-the-request"},
+	} {
+		for _, realm := range []string{"urn:payroll", "urn:closed"} {
+			atFresh(t, c.name+" "+realm, func(t *testing.T) {
+				g := newGate(t, nil)
+				message := string(s.query(func(q *wstrust.Query) { q.To, q.AppliesTo = "", realm }))
+				w := g.serve(s.post([]byte(replace("<s:Header>", "<s:Header>"+c.headers)(message))))
+				if got := hear(t, s.soap, w.Body.Bytes()).RelatesTo; got != c.want || strings.Contains(w.Body.String(), "<a:Action") != (c.want != "") {
+					t.Errorf("got RelatesTo %q in %s, want %q", got, w.Body, c.want)
+				}
+			})
+		}
 	}
 }

@@ -33,7 +33,7 @@ func startFarm(t testing.TB) (*adfstest.Farm, *adfs.Farm) {
 	t.Cleanup(behind.Close)
 	f, err := adfs.New(adfs.Config{
 		Host: behind.Host, Nodes: behind.URLs(), CA: behind.CA, Name: "gateway1.contoso.example",
-		AnswerTimeout: 200 * time.Millisecond, CheckInterval: time.Hour,
+		AnswerTimeout: time.Second, CheckInterval: time.Hour,
 	})
 	if err != nil {
 		t.Fatal(err)
