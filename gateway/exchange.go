@@ -68,7 +68,7 @@ func (x *exchange) run(ctx context.Context) error {
 		return err // one strict scan of the bytes
 	}
 	x.gather(ctx) // what policy may ask about
-	if err := x.decide(); err != nil {
+	if err := x.decide(ctx); err != nil {
 		return err // the password of a denied request goes nowhere
 	}
 	if err := x.prove(ctx); err != nil {

@@ -108,7 +108,7 @@ func user(a *account.Account) policy.User {
 // one only if it would be one for any user; otherwise it looks like a wrong
 // password (security.md, POL-09). What is wrong with the message is told to
 // everybody: told only to users that are allowed, it would tell who they are.
-func (x *exchange) decide() error {
+func (x *exchange) decide(ctx context.Context) error {
 	x.decision = x.set.Decide(&x.facts)
 	d := &x.decision
 	switch {
@@ -124,24 +124,38 @@ func (x *exchange) decide() error {
 	}
 	switch {
 	case x.absence != nil:
-		return x.absence
+		return x.refuseUser(ctx, x.absence)
 	case d.Cause == policy.Conflict:
-		return refusal.New(refusal.ConflictUser, "%s", d.Why())
+		return x.refuseUser(ctx, refusal.New(refusal.ConflictUser, "%s", d.Why()))
 	case d.Effect != policy.Allow:
-		return refusal.New(refusal.DeniedUser, "%s", d.Why())
+		return x.refuseUser(ctx, refusal.New(refusal.DeniedUser, "%s", d.Why()))
 	}
 	return nil
 }
 
-// answerable refuses what the answer that was decided on cannot give, before
-// the password goes anywhere. For a user who is refused it is the answer that
-// the application has for others.
-func (x *exchange) answerable() error {
-	answer := x.decision.Answer
-	if answer == policy.NoAnswer {
-		answer = x.decision.Application.Answer
+// refuseUser refuses for what rests on who the user is, after the work of a
+// wrong password where that is done here: Verify does it for no account, and
+// the password goes nowhere (security.md, SOAP-14).
+func (x *exchange) refuseUser(ctx context.Context, why error) error {
+	if x.intended() == policy.Issue && x.g.c.Directory != nil {
+		_ = x.g.c.Directory.Verify(ctx, account.Account{}, x.request.Password)
 	}
-	forward := answer == policy.Forward
+	return why
+}
+
+// intended is the answer that was decided on and, for a user who is refused,
+// the one that the application has for others.
+func (x *exchange) intended() policy.Answer {
+	if x.decision.Answer != policy.NoAnswer {
+		return x.decision.Answer
+	}
+	return x.decision.Application.Answer
+}
+
+// answerable refuses what the intended answer cannot give, before the password
+// goes anywhere.
+func (x *exchange) answerable() error {
+	forward := x.intended() == policy.Forward
 	_, port, err := net.SplitHostPort(x.in.Host)
 	if err != nil { // Host has no port, as where another gateway stands in front
 		port = x.g.port

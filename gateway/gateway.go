@@ -54,6 +54,7 @@ type Directory interface {
 	// error means that it did not answer.
 	Lookup(ctx context.Context, name account.Name) (account.Account, error)
 	// Verify returns account.ErrDenied when the password is not the account's.
+	// The zero Account has none, and takes as long to say so.
 	Verify(ctx context.Context, a account.Account, password account.Password) error
 }
 
@@ -117,8 +118,10 @@ func New(c Config, endpoints []Endpoint) (*Gateway, error) {
 	}
 	g := &Gateway{c: c, port: public.Port()}
 	rand.Read(g.hashKey[:])
-	g.metrics, err = newMetrics(c.Metrics, endpoints)
-	return g, err
+	if g.metrics, err = newMetrics(c.Metrics, endpoints); err != nil {
+		return nil, err
+	}
+	return g, nil
 }
 
 // Endpoint returns the HTTP side of one trust endpoint. The caller (package

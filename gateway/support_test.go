@@ -306,10 +306,11 @@ func (l *lines) String() string {
 
 // A directory knows some accounts, all with the same password.
 type directory struct {
-	mu     sync.Mutex
-	byName map[string]account.Account
-	err    error  // what Lookup returns instead
-	before func() // called by Lookup, unless nil
+	mu       sync.Mutex
+	byName   map[string]account.Account
+	err      error  // what Lookup returns instead
+	before   func() // called by Lookup, unless nil
+	verified int    // passwords that were tried
 }
 
 func newDirectory(all ...account.Account) *directory {
@@ -345,6 +346,9 @@ func (d *directory) Lookup(_ context.Context, name account.Name) (account.Accoun
 }
 
 func (d *directory) Verify(_ context.Context, a account.Account, p account.Password) error {
+	d.mu.Lock()
+	d.verified++
+	d.mu.Unlock()
 	// The messages of testdata have several passwords, which begin alike.
 	if a.ID == "" || !strings.HasPrefix(string(p.Bytes()), "Str0ng&<") {
 		return account.ErrDenied

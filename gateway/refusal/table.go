@@ -35,7 +35,7 @@ var table = [numReasons]Row{
 	BodyUnread: {Label: "body-unread", Status: 400, Sender: true, Text: "the request body ended early or came too slowly", Level: slog.LevelInfo, Close: true,
 		Meaning: "The client closed, stalled or broke its framing before the body was complete."},
 	ClientGone: {Label: "client-gone", Status: 400, Sender: true, Text: "the client went away", Level: slog.LevelInfo, Close: true,
-		Meaning: "The client closed its connection while the farm was asked; what the farm said is not known."},
+		Meaning: "The client closed its connection before there was an answer; what the farm said, if it was asked, is not known."},
 	Draining: {Label: "draining", Status: 503, Text: "shutting down", Level: slog.LevelInfo, Close: true,
 		Meaning: "The gateway is stopping and takes no new exchange."},
 
