@@ -39,7 +39,8 @@ RequestSecurityTokenResponseCollection RequestedSecurityToken RequestedAttachedR
 RequestedUnattachedReference RequestedProofToken RequestType KeyType KeySize AppliesTo Lifetime
 Context Entropy BinarySecret ComputedKeyAlgorithm CanonicalizationAlgorithm EncryptionAlgorithm
 EncryptWith SignWith Claims Renewing AllowPostdating OnBehalfOf ActAs Delegatable Forwardable
-AuthInfo HostingApp BinaryVersion UIVersion Cookies RequestParams ActivityId CorrelationId
+AuthInfo PPAuthInfo HostingApp BinaryVersion UIVersion Cookies RequestParams PolicyReference
+ActivityId CorrelationId VsDebuggerCausalityData
 Assertion Conditions Audience AudienceRestriction AudienceRestrictionCondition Attribute
 AttributeName AttributeNamespace AttributeStatement AttributeValue AuthenticationStatement
 AuthenticationMethod AuthenticationInstant AuthnStatement AuthnContext AuthnContextClassRef
@@ -79,6 +80,10 @@ urn:oasis:names:tc:SAML:1.0:cm:bearer
 urn:oasis:names:tc:SAML:2.0:cm:bearer
 urn:federation:MicrosoftOnline
 http://schemas.microsoft.com/Passport/SoapServices/PPCRL
+http://schemas.microsoft.com/LiveID/SoapServices/v1
+http://schemas.microsoft.com/2004/09/ServiceModel/Diagnostics
+http://schemas.microsoft.com/vstudio/diagnostics/servicemodelsink
+http://schemas.xmlsoap.org/ws/2005/02/sc
 http://www.w3.org/2001/XMLSchema-instance
 http://www.w3.org/2001/XMLSchema
 http://www.w3.org/2000/09/xmldsig#

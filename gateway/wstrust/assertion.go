@@ -26,36 +26,20 @@ func (x *answerReader) assertion11(e *soap.Element) error {
 			}
 			conditions = true
 			err = x.conditions(c, "AudienceRestrictionCondition")
-		case "AttributeStatement", "AuthenticationStatement":
-			err = x.statement11(c)
+		case "AttributeStatement":
+			for attribute := range x.doc.Children(c) {
+				if attribute.Name == (soap.Name{Space: NSSAML11, Local: "Attribute"}) {
+					space, _ := x.doc.Attr(attribute, soap.Name{Local: "AttributeNamespace"})
+					local, _ := x.doc.Attr(attribute, soap.Name{Local: "AttributeName"})
+					x.claim(attribute, space+"/"+local)
+				}
+			}
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return x.complete(e)
-}
-
-// statement11 reads a statement about a subject.
-func (x *answerReader) statement11(e *soap.Element) error {
-	for c := range x.doc.Children(e) {
-		if c.Name.Space != NSSAML11 {
-			continue
-		}
-		var err error
-		switch c.Name.Local {
-		case "Subject":
-			err = x.subject(c, "NameIdentifier")
-		case "Attribute":
-			space, _ := x.doc.Attr(c, soap.Name{Local: "AttributeNamespace"})
-			local, _ := x.doc.Attr(c, soap.Name{Local: "AttributeName"})
-			x.claim(c, space+"/"+local)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // assertion20 reads a SAML 2.0 assertion (protocol.md, section 11.2).
@@ -79,8 +63,6 @@ func (x *answerReader) assertion20(e *soap.Element) error {
 		switch c.Name.Local {
 		case "Issuer":
 			a.Issuer, _, err = x.text(c, ruleAnswer)
-		case "Subject":
-			err = x.subject(c, "NameID")
 		case "Conditions":
 			err = x.conditions(c, "AudienceRestriction")
 		case "AttributeStatement":
@@ -98,22 +80,47 @@ func (x *answerReader) assertion20(e *soap.Element) error {
 	return x.complete(e)
 }
 
-// subject reads the name identifier. All statements must be about the same.
-func (x *answerReader) subject(e *soap.Element, identifier string) error {
-	for c := range x.doc.Children(e) {
-		if c.Name != (soap.Name{Space: e.Name.Space, Local: identifier}) {
+// subject returns the name identifier of an assertion, empty when it has none:
+// in SAML 1.1 that of the Subject in each statement, which must be the same,
+// in SAML 2.0 that of the Subject beside them.
+func (m *message) subject(assertion *soap.Element, rule string) (id string, err error) {
+	subject := soap.Name{Space: assertion.Name.Space, Local: "Subject"}
+	for e := range m.doc.Children(assertion) {
+		if e.Name == subject {
+			if id, err = m.nameIn(e, id, rule); err != nil {
+				return "", err
+			}
 			continue
 		}
-		id, _, err := x.text(c, ruleAnswer)
-		if err != nil {
-			return err
+		for c := range m.doc.Children(e) {
+			if c.Name != subject {
+				continue
+			}
+			if id, err = m.nameIn(c, id, rule); err != nil {
+				return "", err
+			}
 		}
-		if known := x.a.Assertion.Subject; known != "" && known != id {
-			return x.refuse(Malformed, ruleAnswer, c, "the assertion is about two subjects")
-		}
-		x.a.Assertion.Subject = id
 	}
-	return nil
+	return id, nil
+}
+
+// nameIn returns the name identifier in a Subject, which must not differ from
+// one that is known.
+func (m *message) nameIn(subject *soap.Element, known, rule string) (string, error) {
+	for c := range m.doc.Children(subject) {
+		if c.Name.Space != subject.Name.Space || c.Name.Local != "NameIdentifier" && c.Name.Local != "NameID" {
+			continue
+		}
+		id, _, err := m.text(c, rule)
+		if err != nil {
+			return "", err
+		}
+		if known != "" && known != id {
+			return "", m.refuse(Malformed, rule, c, "the assertion is about two subjects")
+		}
+		known = id
+	}
+	return known, nil
 }
 
 // conditions reads when and for whom the assertion is valid. A second
@@ -166,10 +173,13 @@ func (x *answerReader) claim(attribute *soap.Element, uri string) {
 	x.a.Assertion.Claims = append(claims, Claim{URI: uri, Values: values})
 }
 
-// complete refuses an assertion that does not say who issued it and which it is.
+// complete reads whom the assertion is about, and refuses one that does not
+// say who issued it and which it is.
 func (x *answerReader) complete(e *soap.Element) error {
 	if x.a.Assertion.ID == "" || x.a.Assertion.Issuer == "" {
 		return x.refuse(Malformed, ruleAnswer, e, "the assertion has no id or no issuer")
 	}
-	return nil
+	var err error
+	x.a.Assertion.Subject, err = x.subject(e, ruleAnswer)
+	return err
 }

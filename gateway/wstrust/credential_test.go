@@ -21,7 +21,7 @@ func TestCredential(t *testing.T) { // SOAP-07, SOAP-12
 		{"no Security", security, "unsupported credential", "no Security header"},
 		{"no Header", cut(t, base, "<s:Header>", "</s:Header>"), "unsupported credential", "no Security header"},
 		{"no UsernameToken", token, "unsupported credential", "no UsernameToken"},
-		{"certificate only", []string{token[0], "<o:BinarySecurityToken/>"}, "unsupported credential", "BinarySecurityToken instead"},
+		{"certificate only", []string{token[0], "<o:BinarySecurityToken/>"}, "unsupported credential", "BinarySecurityToken, a credential of kind unknown"},
 		{"SAML only", []string{token[0], `<Assertion xmlns="urn:oasis:names:tc:SAML:2.0:assertion"/>`}, "unsupported credential", "Assertion"},
 		{"certificate beside", after(end, "<o:BinarySecurityToken/>"), "second credential", "BinarySecurityToken beside"},
 		{"signature beside", after(end, `<Signature xmlns="http://www.w3.org/2000/09/xmldsig#"/>`), "second credential", "Signature"},

@@ -42,7 +42,8 @@ func (x *reader) header() error {
 		x.tolerate(NoAddressing)
 	}
 	if security == nil {
-		return x.refuse(UnsupportedCredential, "SOAP-07", x.doc.Root(), "no Security header")
+		x.doubt(UnsupportedCredential, x.doc.Root(), "no Security header")
+		return nil
 	}
 	return x.security(security)
 }
@@ -159,9 +160,9 @@ func (x *reader) unreadBlock(block *soap.Element, mustUnderstand bool) error {
 // Without a header Action the carrier stands in for it, and without either the
 // RequestType is enough, which has been read before.
 func (x *reader) carriers() error {
-	action := x.r.Version.Action()
+	action := x.r.Version.action(x.r.Type)
 	if x.r.Action != "" && x.r.Action != action {
-		return x.refuse(Malformed, "SOAP-03", x.env.Header, "Action does not say Issue of the Body's version")
+		return x.refuse(Malformed, "SOAP-03", x.env.Header, "Action is not that of the Body's version and RequestType")
 	}
 	if len(x.in.SOAPAction) > 1 {
 		return x.refuseCarrier("the SOAPAction header is there twice")
@@ -177,7 +178,7 @@ func (x *reader) carriers() error {
 	case header == "" || header == action:
 	case strings.HasPrefix(header, NS2005), strings.HasPrefix(header, NS13), strings.HasPrefix(header, nsTrust2004):
 		return x.refuseCarrier("the SOAPAction header names another WS-Trust action")
-	case x.env.Version == soap.V12, header == x.r.To:
+	case x.env.Version == soap.V12, header == string(x.fresh[x.to.from:x.to.to]):
 		x.tolerate(SOAPActionIgnored)
 	default:
 		return x.refuseCarrier("the SOAPAction header is not the message's action")

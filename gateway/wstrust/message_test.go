@@ -20,6 +20,11 @@ func read(body string) (*wstrust.Request, error) {
 	return wstrust.ReadRequest(wstrust.Inbound{Body: []byte(body), Now: clock})
 }
 
+// inspect is read for a message that is refused.
+func inspect(body string) (*wstrust.Request, error) {
+	return wstrust.Inspect(wstrust.Inbound{Body: []byte(body), Now: clock})
+}
+
 // edit replaces old by new, which must be there.
 func edit(t testing.TB, body string, oldnew ...string) string {
 	t.Helper()

@@ -2,8 +2,11 @@ package wstrust
 
 import (
 	"bytes"
+	"slices"
+	"strings"
 	"time"
 
+	"stsgate/gateway/account"
 	"stsgate/gateway/soap"
 )
 
@@ -21,27 +24,44 @@ type Inbound struct {
 	// Version is that of the endpoint, which the RequestSecurityToken must
 	// have; the zero Version allows any.
 	Version Version
+	// Takes says which requests the endpoint answers, by default those to issue
+	// a token for a user name and a plain password.
+	Takes Takes
 	// Now is the time that the message's Timestamp is measured against.
 	Now time.Time
 }
 
-// ReadRequest reads a request to issue a token for a user name and a
-// password (security.md, SOAP-03 to SOAP-10). Everything it does not know is
-// refused. The error is a *soap.Error when the bytes are not one strict SOAP
-// message, and an *Error otherwise.
+// ReadRequest reads a request of the kind that in.Takes (security.md, SOAP-03
+// to SOAP-10). Everything it does not know is refused. The error is a
+// *soap.Error when the bytes are not one strict SOAP message, and an *Error
+// otherwise.
 //
 // Where the message may go by its To is judged later, by CheckAddress.
 func ReadRequest(in Inbound) (*Request, error) {
+	r, err := Inspect(in)
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// Inspect is ReadRequest for a person who wants to know what a refused
+// message is: with an error, too, it returns a Request, which has what was
+// read before the rule was broken, and never the password. What was
+// understood and is not answered is refused last, so that nothing is missing.
+func Inspect(in Inbound) (*Request, error) {
 	x := reader{in: in, r: &Request{Body: in.Body}, fresh: make([]byte, 0, 256)}
 	if err := x.open(in.Body, soap.Request); err != nil {
-		return nil, err
+		return x.r, err
 	}
 	x.r.SOAP = x.env.Version
-	if err := x.read(); err != nil {
+	err := x.read()
+	x.keep()
+	if err != nil {
 		x.r.Password.Wipe()
-		return nil, err
+		x.r.Password = account.Password{}
 	}
-	return x.r, nil
+	return x.r, err
 }
 
 // TokenKind returns the kind of token that is asked for, SAML11 when the
@@ -74,10 +94,17 @@ type reader struct {
 	addressing string // the one addressing namespace of the header
 	tolerated  uint32 // a bit for each Tolerance
 
+	// Parts of the message, nil when absent, and what they say for judging.
+	verb, presented, signature, timestamp, target *soap.Element
+
+	stamp             Lifetime // the Timestamp's
+	keySize           int      // in bits
+	doubted, declined error    // why not, when the message has been read
+
 	// Texts that differ from message to message. They lie in fresh, behind one
 	// another, and become one string in the end.
-	fresh                     []byte
-	to, id, user, application extent
+	fresh                         []byte
+	to, id, username, application extent
 }
 
 // An extent is a part of reader.fresh.
@@ -85,8 +112,8 @@ type extent struct{ from, to int }
 
 func (e extent) empty() bool { return e.from == e.to }
 
-// read reads the parts in the order in which they are judged: what kind of
-// message it is, who it says it is from, and what it asks for.
+// read reads the parts: what kind of message it is, who it says it is from,
+// and what it asks for. Then it judges them.
 func (x *reader) read() error {
 	if x.in.SOAP != 0 && x.in.SOAP != x.env.Version {
 		return x.refuse(WrongVersion, "SOAP-01", x.doc.Root(), "envelope is of SOAP %v, media type of SOAP %v", x.env.Version, x.in.SOAP)
@@ -97,10 +124,12 @@ func (x *reader) read() error {
 	if err := x.header(); err != nil {
 		return err
 	}
-	if err := x.token(); err != nil {
+	if err := x.rst(); err != nil {
 		return err
 	}
-	x.keep()
+	if err := x.judge(); err != nil {
+		return err
+	}
 	if err := x.carriers(); err != nil {
 		return err
 	}
@@ -124,6 +153,13 @@ func (x *reader) take(e *soap.Element) (extent, error) {
 	return extent{from, len(fresh)}, err
 }
 
+// add appends a text to fresh.
+func (x *reader) add(text string) extent {
+	from := len(x.fresh)
+	x.fresh = append(x.fresh, text...)
+	return extent{from, len(x.fresh)}
+}
+
 // takeTrimmed is take without the white space at the ends of the text, which
 // must not be empty. It reports whether there was any.
 func (x *reader) takeTrimmed(e *soap.Element, rule string) (t extent, padded bool, err error) {
@@ -145,7 +181,7 @@ func (x *reader) keep() {
 	all := string(x.fresh)
 	x.r.To = all[x.to.from:x.to.to]
 	x.r.MessageID = all[x.id.from:x.id.to]
-	x.r.Username = all[x.user.from:x.user.to]
+	x.r.Username = all[x.username.from:x.username.to]
 	x.r.AppliesTo = all[x.application.from:x.application.to]
 }
 
@@ -187,17 +223,36 @@ func (x *reader) uri(e *soap.Element, rule string) (string, error) {
 }
 
 // unread checks an element whose content is of no interest: nothing in it may
-// look like a part of the message that is of interest (security.md, SOAP-05).
-func (x *reader) unread(e *soap.Element, rule string) error {
+// look like a part of the message that is of interest (security.md, SOAP-05),
+// be encrypted (SOAP-12), or stand for content elsewhere (SOAP-02). but are
+// the namespaces of what is expected in it; with signatures come references
+// to keys.
+func (x *reader) unread(e *soap.Element, rule string, but ...string) error {
 	for c := range x.doc.Children(e) {
-		switch c.Name.Space {
-		case soap.NSSOAP11, soap.NSSOAP12, soap.NSSecurity, soap.NSUtility, NSSAML11, NSSAML20,
-			NS2005, NS13, NS13Slash, nsTrust14, nsSignature, nsEncryption, NSPolicy, nsPolicy15:
+		if reserved(c.Name, but) {
 			return x.refuse(Malformed, rule, c, "%s inside %s, which is not read", name(c), name(e))
 		}
-		if err := x.unread(c, rule); err != nil {
+		if err := x.unread(c, rule, but...); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// reserved tells that an element means something in a message.
+func reserved(n soap.Name, but []string) bool {
+	switch n.Space {
+	case nsEncryption, nsInclude, soap.NSSOAP11, soap.NSSOAP12, soap.NSUtility,
+		NS2005, NS13, NS13Slash, nsTrust14, NSPolicy, nsPolicy15:
+		return true
+	case soap.NSSecurity:
+		key := n.Local == "SecurityTokenReference" || n.Local == "KeyIdentifier" || n.Local == "Reference"
+		return !key || !slices.Contains(but, nsSignature)
+	case NSSAML11, NSSAML20:
+		return strings.HasPrefix(n.Local, "Encrypted") || !slices.Contains(but, n.Space)
+	case nsSignature:
+		return !slices.Contains(but, nsSignature)
+	default:
+		return false
+	}
 }

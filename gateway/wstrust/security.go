@@ -1,8 +1,6 @@
 package wstrust
 
 import (
-	"time"
-
 	"stsgate/gateway/account"
 	"stsgate/gateway/soap"
 )
@@ -13,58 +11,97 @@ const (
 	passwordDigest = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-username-token-profile-1.0#PasswordDigest"
 )
 
-// WCF's rule of freshness: skew of the clocks, and the window in which a
-// message may arrive (security.md, SOAP-08).
-const (
-	maxSkew = 5 * time.Minute
-	maxAge  = 10 * time.Minute
-)
-
-// security reads the Security header: one user name with a plain password,
-// at most one Timestamp, and nothing else (security.md, SOAP-07).
+// security reads the Security header: at most one token, one Signature and
+// one Timestamp, and nothing else (security.md, SOAP-07, SOAP-08). Which of
+// them are accepted is judged when everything has been read.
 func (x *reader) security(header *soap.Element) error {
 	if x.doc.HasText(header) {
 		return x.refuse(Malformed, "SOAP-07", header, "text in the Security header")
 	}
-	var token, timestamp, other *soap.Element
+	var token, other *soap.Element
 	for c := range x.doc.Children(header) {
 		switch {
 		case c.Name == soap.Name{Space: soap.NSUtility, Local: "Timestamp"}:
-			if timestamp != nil {
+			if x.timestamp != nil {
 				return x.refuse(Malformed, "SOAP-08", c, "two Timestamps")
 			}
-			timestamp = c
-		case c.Name == soap.Name{Space: soap.NSSecurity, Local: "UsernameToken"} && token == nil:
+			x.timestamp = c
+		case c.Name == soap.Name{Space: nsSignature, Local: "Signature"}:
+			if x.signature != nil {
+				return x.refuse(Malformed, "SOAP-07", c, "two Signatures in the Security header")
+			}
+			x.signature = c
+		case token == nil:
 			token = c
 		default:
 			other = c
 		}
 	}
-	switch {
-	case token == nil && other == nil:
-		return x.refuse(UnsupportedCredential, "SOAP-07", header, "the Security header holds no UsernameToken")
-	case token == nil:
-		return x.refuse(UnsupportedCredential, "SOAP-07", other, "the Security header holds %s instead of a UsernameToken", name(other))
-	case other != nil:
-		return x.refuse(SecondCredential, "SOAP-07", other, "the Security header holds %s beside a UsernameToken", name(other))
-	}
-	if err := x.usernameToken(token); err != nil {
+	if err := x.marks(); err != nil {
 		return err
 	}
-	if timestamp == nil {
+	switch {
+	case token == nil:
+		x.doubt(UnsupportedCredential, header, "the Security header holds no UsernameToken and no other credential")
+		return nil
+	case other != nil:
+		if other.Name.Local == "UsernameToken" {
+			token, other = other, token
+		}
+		x.r.Credential = CredentialSeveral
+		x.doubt(SecondCredential, other, "the Security header holds %s beside %s", name(other), name(token))
+		return nil
+	default:
+		return x.credential(token)
+	}
+}
+
+// marks reads the Timestamp and the Signature.
+func (x *reader) marks() (err error) {
+	if x.signature != nil {
+		x.r.Signed = true
+		if err := x.unread(x.signature, "SOAP-07", nsSignature); err != nil {
+			return err
+		}
+	}
+	if x.timestamp == nil {
 		x.tolerate(NoTimestamp)
 		return nil
 	}
-	return x.timestamp(timestamp)
-}
-
-// usernameToken reads the credential. Nonce and Created mean nothing beside a
-// plain password.
-func (x *reader) usernameToken(token *soap.Element) error {
-	if err := x.container(token, "SOAP-07"); err != nil {
+	if x.stamp, err = x.span(x.timestamp, "SOAP-08"); err != nil {
 		return err
 	}
-	var username, password *soap.Element
+	if x.stamp.Created.IsZero() {
+		return x.refuse(Malformed, "SOAP-08", x.timestamp, "Timestamp without Created")
+	}
+	return nil
+}
+
+// credential reads the one token of the Security header.
+func (x *reader) credential(e *soap.Element) (err error) {
+	x.presented = e
+	switch e.Name {
+	case soap.Name{Space: soap.NSSecurity, Local: "UsernameToken"}:
+		return x.user(e)
+	case soap.Name{Space: soap.NSSecurity, Local: "BinarySecurityToken"}:
+		x.r.Credential, err = x.binaryToken(e)
+	case soap.Name{Space: NSSAML11, Local: "Assertion"}, soap.Name{Space: NSSAML20, Local: "Assertion"}:
+		var t Token
+		t, err = x.assertion(e, "SOAP-07")
+		x.r.Credential = t.Kind
+		x.username = x.add(t.Subject)
+	default:
+		x.r.Credential = CredentialUnknown
+	}
+	return err
+}
+
+// usernameToken finds the parts of a UsernameToken, nil for what is not there.
+// Nonce and Created mean nothing beside a plain password.
+func (x *reader) usernameToken(token *soap.Element) (username, password *soap.Element, err error) {
+	if err := x.container(token, "SOAP-07"); err != nil {
+		return nil, nil, err
+	}
 	for c := range x.doc.Children(token) {
 		var err error
 		switch c.Name {
@@ -72,21 +109,36 @@ func (x *reader) usernameToken(token *soap.Element) error {
 			username = c
 		case soap.Name{Space: soap.NSSecurity, Local: "Password"}:
 			password = c
-			err = x.passwordType(c)
 		case soap.Name{Space: soap.NSSecurity, Local: "Nonce"}, soap.Name{Space: soap.NSUtility, Local: "Created"}:
 			err = x.leaf(c)
 		default:
 			err = x.refuse(Malformed, "SOAP-07", c, "%s in UsernameToken", name(c))
 		}
 		if err != nil {
+			return nil, nil, err
+		}
+	}
+	return username, password, nil
+}
+
+// user reads the UsernameToken that is the credential.
+func (x *reader) user(token *soap.Element) error {
+	username, password, err := x.usernameToken(token)
+	if err != nil {
+		return err
+	}
+	if username != nil {
+		if x.username, err = x.take(username); err != nil {
 			return err
 		}
 	}
+	x.r.Credential = CredentialUnknown
 	if username == nil || password == nil {
-		return x.refuse(UnsupportedCredential, "SOAP-07", token, "UsernameToken without Username and Password")
+		x.doubt(UnsupportedCredential, token, "UsernameToken without Username and Password")
+		return nil
 	}
-	user, err := x.take(username)
-	if err != nil {
+	plain, err := x.passwordType(password)
+	if err != nil || !plain {
 		return err
 	}
 	// The room is exact: growing would leave parts of the secret behind.
@@ -95,16 +147,21 @@ func (x *reader) usernameToken(token *soap.Element) error {
 		clear(secret)
 		return err
 	}
-	if user.empty() || len(secret) == 0 {
-		return x.refuse(UnsupportedCredential, "SOAP-07", token, "Username or Password is empty")
+	switch {
+	case x.username.empty() && len(secret) == 0: // as MSAL Go has it beside HTTP authentication
+		x.r.Credential = CredentialNone
+		x.doubt(UnsupportedCredential, token, "Username and Password are empty")
+	case x.username.empty() || len(secret) == 0:
+		x.doubt(UnsupportedCredential, token, "Username or Password is empty")
+	default:
+		x.r.Credential, x.r.Password = CredentialUsername, account.NewPassword(secret)
 	}
-	x.user, x.r.Password = user, account.NewPassword(secret)
 	return nil
 }
 
-// passwordType accepts a plain password. An attribute of the WS-Security
-// namespace is none of the profile's; WCF overlooks it.
-func (x *reader) passwordType(password *soap.Element) error {
+// passwordType tells whether a Password is plain. An attribute of the
+// WS-Security namespace is none of the profile's; WCF overlooks it.
+func (x *reader) passwordType(password *soap.Element) (plain bool, err error) {
 	seen := false
 	for attr, value := range x.doc.Attrs(password) {
 		if attr.Local != "Type" {
@@ -112,48 +169,19 @@ func (x *reader) passwordType(password *soap.Element) error {
 		}
 		switch {
 		case seen:
-			return x.refuse(Malformed, "SOAP-07", password, "Password has two Types")
+			return false, x.refuse(Malformed, "SOAP-07", password, "Password has two Types")
 		case value == passwordDigest:
-			return x.refuse(UnsupportedCredential, "SOAP-07", password, "Password is a digest, which can be compared with stored plain passwords only")
+			x.r.Credential = CredentialDigest
+			x.doubt(UnsupportedCredential, password, "Password is a digest, which can be compared with stored plain passwords only")
+			return false, nil
 		case value != passwordText:
-			return x.refuse(UnsupportedCredential, "SOAP-07", password, "Password is of a Type that is not known")
+			x.doubt(UnsupportedCredential, password, "Password is of a Type that is not known")
+			return false, nil
 		}
 		seen = true
 		if attr.Space != "" {
 			x.tolerate(NamespacedPasswordType)
 		}
 	}
-	return nil
-}
-
-// timestamp judges the freshness of the message (security.md, SOAP-08).
-// There is no upper bound on Expires: age is counted from Created.
-func (x *reader) timestamp(e *soap.Element) error {
-	span, err := x.span(e, "SOAP-08")
-	if err != nil {
-		return err
-	}
-	created, expires, now := span.Created, span.Expires, x.in.Now.UTC()
-	switch {
-	case created.IsZero():
-		return x.refuse(Malformed, "SOAP-08", e, "Timestamp without Created")
-	case !created.After(now.Add(-maxAge)):
-		return x.expired(e, "created", created)
-	case !created.Before(now.Add(maxSkew)):
-		return x.expired(e, "created", created)
-	case !expires.IsZero() && !expires.After(now.Add(-maxSkew)):
-		return x.expired(e, "expires", expires)
-	}
-	return nil
-}
-
-// expired names both clocks, so that an operator sees which one is wrong.
-func (x *reader) expired(e *soap.Element, what string, at time.Time) error {
-	now := x.in.Now.UTC()
-	side := "past"
-	if at.After(now) {
-		side = "future"
-	}
-	return x.refuse(Expired, "SOAP-08", e, "the message's Timestamp says %s %s, the clock here says %s: %v in the %s",
-		what, at.Format(time.RFC3339), now.Format(time.RFC3339), at.Sub(now).Abs().Round(time.Second), side)
+	return true, nil
 }

@@ -1,10 +1,3 @@
-// Package wstrust reads and writes WS-Trust messages: the
-// RequestSecurityToken (RST) of a client, the RequestSecurityTokenResponse
-// (RSTR) that answers it, and the WS-Security header that carries the
-// credential, for WS-Trust Feb 2005 and 1.3 over SOAP 1.1 and 1.2.
-//
-// It knows no policy and does no I/O. Whatever it reads comes from one strict
-// scan of the bytes that were received (package soap).
 package wstrust
 
 import (
@@ -83,9 +76,7 @@ func (k TokenKind) String() string {
 	return "saml1.1"
 }
 
-// A Request is an RST that was read, with the bytes it was read from. It asks
-// for a new token (Issue) with a user name and a password; everything else is
-// refused while reading.
+// A Request is an RST that was read, with the bytes it was read from.
 type Request struct {
 	// Body is the message as received. It is forwarded as it is.
 	Body []byte
@@ -94,6 +85,8 @@ type Request struct {
 	Version Version
 	// Slash tells that the RST's namespace was spelled NS13Slash.
 	Slash bool
+	// Type is what is asked for.
+	Type RequestType
 
 	// Action and To are the addressing headers, empty when absent.
 	Action, To string
@@ -108,9 +101,24 @@ type Request struct {
 	// Lifetime is what the client wishes; both times are zero when absent.
 	Lifetime Lifetime
 
-	// Username and Password are the credential, as typed.
+	// Credential is the kind of token that the sender proves itself with.
+	Credential Credential
+	// Username is who the credential says the sender is: the user name as
+	// typed, or the name identifier of a SAML assertion. It is empty for other
+	// kinds.
 	Username string
+	// Password is as typed, for CredentialUsername only.
 	Password account.Password
+	// Signed tells that the Security header has a Signature. Nothing is known
+	// about it: neither whose it is nor whether it is right.
+	Signed bool
+
+	// OnBehalfOf and ActAs are whom the sender stands for, the zero Token when
+	// it speaks for itself.
+	OnBehalfOf, ActAs Token
+	// Target is the token to renew, validate or cancel, the zero Token where
+	// there is none.
+	Target Token
 
 	// Tolerated names the deviations from the specifications that this message
 	// has and that are accepted, from a closed list.

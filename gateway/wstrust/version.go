@@ -1,5 +1,7 @@
 package wstrust
 
+import "strings"
+
 // Namespaces that are read in one place each (protocol.md, sections 1.1 to 1.6).
 const (
 	nsTrust2004    = "http://schemas.xmlsoap.org/ws/2004/04"
@@ -9,6 +11,7 @@ const (
 	nsAddressingID = "http://schemas.xmlsoap.org/ws/2006/02/addressingidentity"
 	nsSignature    = "http://www.w3.org/2000/09/xmldsig#"
 	nsEncryption   = "http://www.w3.org/2001/04/xmlenc#"
+	nsInclude      = "http://www.w3.org/2004/08/xop/include"
 )
 
 // Token types in the spelling of the SAML token profile 1.1. Requests use it;
@@ -26,6 +29,51 @@ const (
 
 // Versions returns the versions that are served, the older first.
 func Versions() []Version { return []Version{V2005, V13} }
+
+// A RequestType is what a request asks for. The zero RequestType is none.
+type RequestType uint8
+
+// The request types (WS-Trust 1.3, sections 4 to 7). Others that it defines,
+// for batches and for exchanges of several legs, are not read.
+const (
+	Issue RequestType = iota + 1
+	Renew
+	Validate
+	Cancel
+)
+
+// requestTypes are the names of the types in policies, audit and errors, and
+// as they end a URI and begin the name of an element.
+var requestTypes = [...]struct{ name, verb string }{
+	{"another type", ""}, {"issue", "Issue"}, {"renew", "Renew"}, {"validate", "Validate"}, {"cancel", "Cancel"},
+}
+
+// String returns "issue", "renew", "validate" or "cancel".
+func (t RequestType) String() string { return requestTypes[t].name }
+
+// typeOf returns the request type that a URI stands for, 0 for one that is
+// not read, and whether it is a URI of the version.
+func (v Version) typeOf(uri string) (t RequestType, own bool) {
+	verb, own := strings.CutPrefix(uri, v.Namespace())
+	verb, slash := strings.CutPrefix(verb, "/")
+	if !own || !slash {
+		return 0, false
+	}
+	for t := Issue; t <= Cancel; t++ {
+		if requestTypes[t].verb == verb {
+			return t, true
+		}
+	}
+	return 0, true
+}
+
+// action returns the action of a request of that type (protocol.md, section 2.1).
+func (v Version) action(t RequestType) string {
+	if t == Issue {
+		return v.Action()
+	}
+	return v.Namespace() + "/RST/" + requestTypes[t].verb
+}
 
 // Action returns the action of a request to issue a token (WS-Trust 1.3, section 4.1).
 func (v Version) Action() string {
