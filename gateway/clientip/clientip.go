@@ -1,6 +1,13 @@
-// Package clientip says whose address a request comes from: the TCP peer, or,
-// when the peer is a proxy that is believed, the nearest address in
-// X-Forwarded-For that is not such a proxy.
+// Package clientip says whose address a request comes from. Three words are
+// believed, each only from who is configured to speak it:
+//
+//   - The TCP peer is who connected.
+//   - If it is a proxy of ours, X-Forwarded-For says who connected to it: the
+//     nearest address that is not such a proxy.
+//   - If that is Exchange Online, which signs people in from its own servers,
+//     X-MS-Forwarded-Client-IP says where those people are. Then its
+//     addresses, all of them, are the client's, and the server's is not: it
+//     tells nothing of the person.
 //
 // It is pure: headers in, addresses out. It never believes a header of a peer
 // that the configuration does not name, and an empty list names nobody.
@@ -9,93 +16,129 @@ package clientip
 import (
 	"net/http"
 	"net/netip"
-	"slices"
 	"strings"
+
+	"github.com/gaissmai/bart"
 )
 
-// maxEntries is how many entries of X-Forwarded-For are read (security.md,
-// HDR-04). A longer header is not a chain of proxies.
+// maxEntries is how many entries of a header are read (security.md, HDR-04). A
+// longer one is not a chain of proxies.
 const maxEntries = 20
 
-// Config configures a Resolver.
+// Config configures a Resolver. IPv4 prefixes are given as such, not mapped
+// into IPv6.
 type Config struct {
 	// Proxies are the addresses of the proxies whose X-Forwarded-For is
-	// believed. IPv4 prefixes are given as such, not mapped into IPv6.
+	// believed.
 	Proxies []netip.Prefix
+	// ExchangeOnline are the addresses of the servers whose
+	// X-MS-Forwarded-Client-IP is believed.
+	ExchangeOnline []netip.Prefix
 }
 
 // A Resolver finds the address of clients. It is safe for concurrent use.
 type Resolver struct {
-	proxies []netip.Prefix
+	proxies, exchangeOnline *bart.Lite
 }
 
 // New returns a Resolver.
 func New(c Config) *Resolver {
-	return &Resolver{proxies: slices.Clone(c.Proxies)}
+	return &Resolver{proxies: table(c.Proxies), exchangeOnline: table(c.ExchangeOnline)}
 }
 
-// A Client is where a request comes from.
+func table(prefixes []netip.Prefix) *bart.Lite {
+	var t bart.Lite
+	for _, p := range prefixes {
+		t.Insert(p)
+	}
+	return &t
+}
+
+// A Client is where a request comes from. Its addresses are unmapped and have
+// no zone.
 type Client struct {
-	// Addr is the address that the request is judged by: an unmapped address
-	// without a zone.
+	// Addr is the address that connected to us, or to the first of the proxies
+	// that are believed.
 	Addr netip.Addr
-	// Forwarded are the addresses that a believed header names before Addr,
-	// the original client first. Nobody has checked them. They are nil when the
-	// header does not name one address after the other.
+	// ExchangeOnline tells that Addr is a server of Exchange Online's.
+	ExchangeOnline bool
+	// Forwarded are the addresses that this server says it calls for, in its
+	// order; at most 20, and none of a client that is not Exchange Online.
 	Forwarded []netip.Addr
-	// Doubtful tells that a proxy that is believed sent a header that cannot
-	// be read, so that Addr is the proxy's own.
+	// Doubtful tells that somebody who is believed sent a header that cannot be
+	// read: the request passed through Addr, and whose it is is not known.
 	Doubtful bool
 }
 
-// Locate returns the client behind a TCP peer (security.md, HDR-04). The
-// header lines of X-Forwarded-For are joined in order and walked from the
-// right, from entry to entry that a believed proxy has appended, to the first
-// that is not itself such a proxy. When all of them are, the client is the
-// leftmost.
-func (r *Resolver) Locate(peer netip.AddrPort, h http.Header) Client {
-	addr := plain(peer.Addr())
-	lines := h["X-Forwarded-For"]
-	if len(lines) == 0 || !r.believes(addr) {
-		return Client{Addr: addr}
+// Addresses returns the addresses that the client may be at; a rule must hold
+// for all of them (security.md, HDR-05). There are none when it is not known
+// whose the request is.
+func (c Client) Addresses() []netip.Addr {
+	switch {
+	case c.Doubtful:
+		return nil
+	case len(c.Forwarded) > 0:
+		return c.Forwarded
+	default:
+		return []netip.Addr{c.Addr}
 	}
-	entries := strings.Split(strings.Join(lines, ","), ",")
-	if len(entries) > maxEntries {
+}
+
+// Locate returns the client behind a TCP peer.
+func (r *Resolver) Locate(peer netip.AddrPort, h http.Header) Client {
+	addr, ok := r.connected(peer.Addr().Unmap().WithZone(""), h["X-Forwarded-For"])
+	if !ok {
 		return Client{Addr: addr, Doubtful: true}
 	}
-	at, client := len(entries), addr
-	for at > 0 && r.believes(client) {
-		at--
-		entry, ok := parse(entries[at])
-		if !ok {
-			return Client{Addr: addr, Doubtful: true}
-		}
-		client = entry
+	if !r.exchangeOnline.Contains(addr) {
+		return Client{Addr: addr}
 	}
-	return Client{Addr: client, Forwarded: claimed(entries[:at])}
+	c := Client{Addr: addr, ExchangeOnline: true}
+	if lines := h["X-Ms-Forwarded-Client-Ip"]; len(lines) > 0 {
+		c.Forwarded, ok = forwarded(lines)
+		c.Doubtful = !ok
+	}
+	return c
 }
 
-// claimed reads the entries before the client, all or none: they are whatever
-// somebody chose to send.
-func claimed(entries []string) []netip.Addr {
-	var addrs []netip.Addr
-	for _, e := range entries {
-		addr, ok := parse(e)
-		if !ok {
-			return nil
-		}
-		addrs = append(addrs, addr)
+// connected returns who connected to the first of the believed proxies before
+// peer (security.md, HDR-04). The header lines are joined in order and walked
+// from the right, from entry to entry that a believed proxy has appended, to
+// the first that is not itself such a proxy; what stands before it is whatever
+// somebody chose to send, and is not read. When all entries are proxies, it is
+// the leftmost. When the header cannot be read, it is peer, and not ok.
+func (r *Resolver) connected(peer netip.Addr, lines []string) (addr netip.Addr, ok bool) {
+	if len(lines) == 0 || !r.proxies.Contains(peer) {
+		return peer, true
 	}
-	return addrs
+	entries := strings.SplitN(strings.Join(lines, ","), ",", maxEntries+1)
+	if len(entries) > maxEntries {
+		return peer, false
+	}
+	addr = peer
+	for i := len(entries) - 1; i >= 0 && r.proxies.Contains(addr); i-- {
+		if addr, ok = parse(entries[i]); !ok {
+			return peer, false
+		}
+	}
+	return addr, true
 }
 
-func (r *Resolver) believes(addr netip.Addr) bool {
-	for _, p := range r.proxies {
-		if p.Contains(addr) {
-			return true
+// forwarded reads Exchange Online's header: one line, with one address or
+// several (protocol.md, section 6.4). It is read as a whole or not at all.
+func forwarded(lines []string) ([]netip.Addr, bool) {
+	entries := strings.SplitN(lines[0], ",", maxEntries+1)
+	if len(lines) > 1 || len(entries) > maxEntries {
+		return nil, false
+	}
+	addrs := make([]netip.Addr, len(entries))
+	for i, e := range entries {
+		var ok bool
+		if addrs[i], ok = parse(e); !ok {
+			return nil, false
 		}
 	}
-	return false
+	return addrs, true
 }
 
 // parse reads one entry: an address, or an address with a port, as some
@@ -116,6 +159,3 @@ func parse(entry string) (netip.Addr, bool) {
 	}
 	return addr.Unmap(), true
 }
-
-// plain brings a peer's address into the form that prefixes are compared with.
-func plain(addr netip.Addr) netip.Addr { return addr.Unmap().WithZone("") }
