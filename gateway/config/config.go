@@ -4,7 +4,7 @@
 // The comments of the fields are the manual. A default stands in the function
 // defaults and nowhere else.
 //
-// The package never opens a certificate, a policy or a listener: it only says
+// The package never opens a listener, nor any file but that one: it only says
 // whether what is named exists. What it returns is never changed afterwards.
 package config
 
@@ -107,6 +107,21 @@ type Clients struct {
 	// have no host bits set. Default: empty, nobody is believed. Takes effect
 	// on restart.
 	Proxies []netip.Prefix `yaml:"proxies"`
+	// ExchangeOnline are the addresses and prefixes of Exchange Online, whose
+	// X-MS-Forwarded-Client-IP is believed: a list, or a file. Rules on networks
+	// then go by all addresses in that header, and not by the server's own.
+	// Default: absent, nobody is believed. Takes effect on restart.
+	ExchangeOnline *Prefixes `yaml:"exchange_online"`
+}
+
+// Prefixes are addresses and prefixes, as a list or in a file.
+type Prefixes struct {
+	// File is a file with one address or prefix a line, # comments and empty
+	// lines, where no list stands in place of this key. Required. Takes effect
+	// on restart.
+	File string `yaml:"file" check:"required,file"`
+	// List has them if the configuration does.
+	List []netip.Prefix
 }
 
 // Endpoints are the published paths.
@@ -237,6 +252,7 @@ func defaults() *Config {
 	return &Config{
 		Admin:     Admin{Address: "127.0.0.1:9090"},
 		Probe:     &Probe{},
+		Clients:   Clients{ExchangeOnline: &Prefixes{}},
 		Endpoints: presetADFS(),
 		Upstream: Upstream{
 			ADFS: &ADFS{

@@ -61,8 +61,7 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string, opts options
 		d.errorf(n, "%s: anchors and aliases are not read", path)
 		return
 	}
-	if e, ok := v.Addr().Interface().(*Endpoints); ok && n.Kind == yaml.ScalarNode {
-		d.preset(n, e, path)
+	if d.shorthand(n, v, path) {
 		return
 	}
 	switch v.Kind() {
@@ -81,12 +80,32 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string, opts options
 	}
 }
 
-func (d *decoder) preset(n *yaml.Node, e *Endpoints, path string) {
-	if n.Value != "adfs" {
-		d.errorf(n, "%s: want adfs or a list of {path, kind}, got %s", path, shown(n))
-		return
+// shorthand decodes what may be written in another way than by its keys or
+// items, where it is.
+func (d *decoder) shorthand(n *yaml.Node, v reflect.Value, path string) bool {
+	switch p := v.Addr().Interface().(type) {
+	case *Endpoints:
+		switch {
+		case n.Kind != yaml.ScalarNode:
+			return false
+		case n.Value == "adfs":
+			*p = presetADFS()
+		default:
+			d.errorf(n, "%s: want adfs or a list of {path, kind}, got %s", path, shown(n))
+		}
+	case *Prefixes:
+		switch n.Kind {
+		case yaml.SequenceNode:
+			d.sequence(n, reflect.ValueOf(&p.List).Elem(), path, options{required: true})
+		case yaml.ScalarNode:
+			d.errorf(n, "%s: want a list of addresses and prefixes, or {file: NAME}, got %s", path, shown(n))
+		default:
+			return false
+		}
+	default:
+		return false
 	}
-	*e = presetADFS()
+	return true
 }
 
 func (d *decoder) sequence(n *yaml.Node, v reflect.Value, path string, opts options) {
@@ -110,9 +129,10 @@ type options struct{ required, file, folder, path bool }
 func fields(t reflect.Type) (map[string]reflect.StructField, []string) {
 	byKey, keys := make(map[string]reflect.StructField, t.NumField()), []string(nil)
 	for f := range t.Fields() {
-		key := f.Tag.Get("yaml")
-		byKey[key] = f
-		keys = append(keys, key)
+		if key := f.Tag.Get("yaml"); key != "" {
+			byKey[key] = f
+			keys = append(keys, key)
+		}
 	}
 	return byKey, keys
 }

@@ -25,7 +25,7 @@ func place(t *testing.T, fixture string) string {
 	if err := os.Mkdir(filepath.Join(folder, "policies"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range []string{"tls.crt", "tls.key", "sign.crt", "sign.key", "adfs-ca.pem", "users.yaml"} {
+	for _, f := range []string{"tls.crt", "tls.key", "sign.crt", "sign.key", "adfs-ca.pem", "users.yaml", "exchange-online.txt"} {
 		if err := os.WriteFile(filepath.Join(folder, f), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -114,9 +114,12 @@ func TestLoadFull(t *testing.T) {
 		Listen: []config.Listen{{Address: "{{ GetPrivateIP }}:443", TLS: tls}, {Address: "[::1]:8443", TLS: tls}},
 		Admin:  config.Admin{Address: "127.0.0.1:9191"},
 		Probe:  &config.Probe{Address: ":80"},
-		Clients: config.Clients{Proxies: []netip.Prefix{
-			netip.MustParsePrefix("10.0.0.7/32"), netip.MustParsePrefix("10.1.0.0/28"), netip.MustParsePrefix("fd00::/64"),
-		}},
+		Clients: config.Clients{
+			Proxies: []netip.Prefix{
+				netip.MustParsePrefix("10.0.0.7/32"), netip.MustParsePrefix("10.1.0.0/28"), netip.MustParsePrefix("fd00::/64"),
+			},
+			ExchangeOnline: &config.Prefixes{File: in("exchange-online.txt")},
+		},
 		Endpoints: config.Endpoints{
 			{Path: "/adfs/services/trust/13/usernamemixed", Kind: config.UsernameMixed13},
 			{Path: "/trust/mex", Kind: config.MEX},

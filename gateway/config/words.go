@@ -2,7 +2,6 @@ package config
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -36,29 +35,6 @@ func (s Size) String() string {
 	default:
 		return strconv.FormatInt(int64(s), 10)
 	}
-}
-
-// parsePrefix reads a prefix or one address. A prefix with host bits set is a
-// slip of the hand, and one of length zero would believe everybody.
-func parsePrefix(s string) (netip.Prefix, error) {
-	if a, err := netip.ParseAddr(s); err == nil {
-		if a.Zone() != "" || a.Is4In6() {
-			return netip.Prefix{}, fmt.Errorf("%q: want a plain IPv4 or IPv6 address", s)
-		}
-		return netip.PrefixFrom(a, a.BitLen()), nil
-	}
-	p, err := netip.ParsePrefix(s)
-	switch {
-	case err != nil:
-		return netip.Prefix{}, fmt.Errorf("want an address or a prefix such as 10.0.0.0/8, got %q", s)
-	case p.Addr().Is4In6():
-		return netip.Prefix{}, fmt.Errorf("%q: write it as an IPv4 prefix", s)
-	case p.Bits() == 0:
-		return netip.Prefix{}, fmt.Errorf("%q holds every address", s)
-	case p != p.Masked():
-		return netip.Prefix{}, fmt.Errorf("%q has host bits set; the prefix is %s", s, p.Masked())
-	}
-	return p, nil
 }
 
 // oneOf checks that a word is of a closed list.
