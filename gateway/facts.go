@@ -64,7 +64,7 @@ var messageReasons = map[wstrust.Kind]refusal.Reason{
 func (x *exchange) gather(ctx context.Context) {
 	x.facts = policy.Facts{
 		Time:      x.start,
-		Clients:   []netip.Addr{x.client.Addr},
+		Clients:   x.client.Addresses(),
 		AppliesTo: x.request.AppliesTo,
 		Endpoint:  x.endpoint.Path,
 		Version:   x.request.Version.String(),

@@ -31,11 +31,7 @@ func (x *exchange) prove(ctx context.Context) error {
 }
 
 func (x *exchange) proveByFarm(ctx context.Context) error {
-	kept, err := x.g.c.Forwarder.Forward(ctx, x.request, wstrust.Origin{
-		Path:      x.endpoint.Path,
-		Client:    x.client.Addr,
-		UserAgent: printable(x.in.UserAgent()),
-	})
+	kept, err := x.g.c.Forwarder.Forward(ctx, x.request, x.origin())
 	if err != nil {
 		if e, ok := errors.AsType[*wstrust.NodeError](err); ok {
 			x.node = e.Node
@@ -44,6 +40,34 @@ func (x *exchange) proveByFarm(ctx context.Context) error {
 	}
 	x.kept, x.node = kept, kept.Node
 	return nil
+}
+
+// origin is what the farm is told about where the request came from. What
+// Exchange Online says of the software that it calls for is nobody else's to
+// say (security.md, HDR-09).
+func (x *exchange) origin() wstrust.Origin {
+	o := wstrust.Origin{
+		Path:      x.endpoint.Path,
+		Client:    x.client.Addr,
+		Forwarded: x.client.Forwarded,
+	}
+	if s := x.in.UserAgent(); printable(s) {
+		o.UserAgent = s[:min(len(s), 256)]
+	}
+	if x.client.ExchangeOnline {
+		o.ClientApplication = claim(x.in.Header["X-Ms-Client-Application"])
+		o.ClientUserAgent = claim(x.in.Header["X-Ms-Client-User-Agent"])
+	}
+	return o
+}
+
+// claim reads a header of Exchange Online's: one line, short and printable, or
+// nothing.
+func claim(lines []string) string {
+	if len(lines) != 1 || len(lines[0]) > 512 || !printable(lines[0]) {
+		return ""
+	}
+	return lines[0]
 }
 
 // refuseFarm finds the reason for what the farm answered, or did not.
@@ -164,13 +188,12 @@ func (x *exchange) resolves(ctx context.Context, name string) (bool, error) {
 	return err == nil && a.ID == x.account.ID, nil
 }
 
-// printable reduces a client's own text to what may stand in a header.
-func printable(s string) string {
-	const most = 256
-	for i := 0; i < len(s); i++ {
+// printable tells that a client's own text may stand in a header.
+func printable(s string) bool {
+	for i := range len(s) {
 		if s[i] < ' ' || s[i] > '~' {
-			return ""
+			return false
 		}
 	}
-	return s[:min(len(s), most)]
+	return true
 }

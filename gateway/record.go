@@ -70,6 +70,8 @@ func (x *exchange) auditRecord(err error) *audit.Record {
 		Transaction: x.id,
 		Source:      peer(x.in).Addr().Unmap(),
 		Client:      x.client.Addr,
+		Forwarded:   x.client.Forwarded,
+		Doubtful:    x.client.Doubtful,
 		UserAgent:   x.in.UserAgent(),
 		TLS:         tlsVersion(x.in),
 		Path:        x.endpoint.Path,
@@ -189,7 +191,7 @@ func (g *Gateway) Refuse(w http.ResponseWriter, r *http.Request, why *refusal.Re
 	var err error = why
 	failed := g.c.Audit.Append(&audit.Record{
 		Time: start.UTC(), Action: "request", Outcome: "failure", Reason: row.Label, Transaction: id,
-		Source: peer(r).Addr().Unmap(), Client: client.Addr, UserAgent: r.UserAgent(), TLS: tlsVersion(r),
+		Source: peer(r).Addr().Unmap(), Client: client.Addr, Forwarded: client.Forwarded, Doubtful: client.Doubtful, UserAgent: r.UserAgent(), TLS: tlsVersion(r),
 		Path: "none", Status: row.Status, Error: why.Error(), Revision: g.c.Policy.Load().Revision(),
 	})
 	if failed != nil { // nothing is given away by a refusal, so it stands

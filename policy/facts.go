@@ -13,7 +13,8 @@ type Facts struct {
 	// User is the account that the request says it is from.
 	User User
 	// Clients are all addresses that are believed to be the client's, in any
-	// order. An IPv4-mapped address is its IPv4 address, and zones are ignored.
+	// order; none when it is not known where the client is. An IPv4-mapped
+	// address is its IPv4 address, and zones are ignored.
 	Clients []netip.Addr
 	// AppliesTo is the realm asked for, as in the message. An empty one is no
 	// application's.

@@ -54,7 +54,7 @@ var matchKeys = [numMatchKeys]Key{
 	domains: {inMatch, "domains", "list of names",
 		"The user's domain in the directory, without case. Needs a directory."},
 	networks: {inMatch, "networks", "list of names",
-		"The networks that hold the client's address. It is unknown when there is no address, or when several fall on both sides."},
+		"The networks that hold the client's address: that of who connected, behind the proxies that are believed, or all those that Exchange Online names in its place, where it is believed. It is unknown when they fall on both sides, or when a header that is believed cannot be read."},
 	applications: {inMatch, "applications", "list of names",
 		"The application that the request is for."},
 	endpoints: {inMatch, "endpoints", "list of paths",

@@ -17,7 +17,6 @@ import (
 	"stsgate/gateway"
 	"stsgate/gateway/admin"
 	"stsgate/gateway/audit"
-	"stsgate/gateway/clientip"
 	"stsgate/gateway/config"
 	"stsgate/gateway/edge"
 	"stsgate/policy"
@@ -90,7 +89,7 @@ func (d *daemon) buildGateway(registry *prometheus.Registry) (err error) {
 		Host:        d.c.Host,
 		URL:         publicURL(d.c),
 		Policy:      d.live,
-		Clients:     clientip.New(clientip.Config{Proxies: d.c.Clients.Proxies}),
+		Clients:     d.parts.clients,
 		Audit:       d.audit,
 		MaxBody:     int64(d.c.Limits.Body),
 		BodyTimeout: d.c.Timeouts.Body,

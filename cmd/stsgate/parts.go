@@ -5,10 +5,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 
 	"stsgate/gateway"
+	"stsgate/gateway/clientip"
 	"stsgate/gateway/config"
 	"stsgate/gateway/edge"
 	"stsgate/gateway/wstrust"
@@ -20,6 +22,7 @@ import (
 // everything that fails is loaded before anything is listened on.
 type parts struct {
 	policy       *policy.Set
+	clients      *clientip.Resolver
 	directory    *directory.File // nil without one
 	certificates []*edge.Certificates
 	farmCA       *x509.CertPool // nil without a farm
@@ -34,6 +37,8 @@ func loadParts(c *config.Config, log *slog.Logger) (*parts, error) {
 	collect := func(err error) { errs = append(errs, err) }
 	var err error
 	p.policy, err = loadPolicy(c)
+	collect(err)
+	p.clients, err = newResolver(c)
 	collect(err)
 	if c.Directory != nil {
 		p.directory, err = directory.OpenFile(c.Directory.File)
@@ -73,6 +78,31 @@ func loadPolicy(c *config.Config) (*policy.Set, error) {
 		}
 	}
 	return set, err
+}
+
+// newResolver reads whose word about a client's address is believed.
+func newResolver(c *config.Config) (*clientip.Resolver, error) {
+	exchangeOnline, err := readPrefixes(c.Clients.ExchangeOnline)
+	if err != nil {
+		return nil, err
+	}
+	return clientip.New(clientip.Config{Proxies: c.Clients.Proxies, ExchangeOnline: exchangeOnline}), nil
+}
+
+// readPrefixes returns what stands in the configuration or in a file; nil is
+// neither.
+func readPrefixes(p *config.Prefixes) ([]netip.Prefix, error) {
+	switch {
+	case p == nil:
+		return nil, nil
+	case p.File == "":
+		return p.List, nil
+	}
+	content, err := os.ReadFile(p.File)
+	if err != nil {
+		return nil, err
+	}
+	return config.ParsePrefixes(fromHere(p.File), content)
 }
 
 // fromHere shortens a path to one that can be opened from the working folder.

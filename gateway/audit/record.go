@@ -30,6 +30,10 @@ type Record struct {
 	Source netip.Addr `json:"source.ip,omitzero"`
 	// The client's address, after proxies that are believed.
 	Client netip.Addr `json:"client.ip,omitzero"`
+	// The addresses that Exchange Online says it calls for, where client.ip is one of its servers and is believed.
+	Forwarded []netip.Addr `json:"labels.forwarded,omitempty"`
+	// true when a peer that is believed sent a header of addresses that cannot be read, so that nobody knows who is behind client.ip; conditions on networks are then unknown.
+	Doubtful bool `json:"labels.client_doubtful,omitempty"`
 	// What the client calls itself: its own claim.
 	UserAgent string `json:"user_agent.original,omitempty"`
 	// The TLS version of the client's connection, such as 1.3.

@@ -221,13 +221,17 @@ type Fault struct {
 type Origin struct {
 	// Path is the endpoint's canonical path.
 	Path string
-	// Client is the address that connected, Forwarded the addresses that a
-	// believed header named before it, the original client first.
+	// Client is the address that connected. Forwarded are the addresses that it
+	// says it calls for, where it is Exchange Online and is believed.
 	Client    netip.Addr
 	Forwarded []netip.Addr
 	// UserAgent is the client's own claim, already reduced to at most 256
 	// printable ASCII characters.
 	UserAgent string
+	// ClientApplication and ClientUserAgent are what Exchange Online says of
+	// the software that it calls for, already at most 512 printable ASCII
+	// characters each. They are empty for any other client.
+	ClientApplication, ClientUserAgent string
 }
 
 var (

@@ -105,6 +105,18 @@ func TestHeaders(t *testing.T) {
 			"POST /adfs/services/trust/13/usernamemixed HTTP/1.1\nHost: sts.contoso.example\nContent-Type: application/soap+xml; charset=utf-8\n" +
 				"X-MS-Proxy: gateway1.contoso.example\nX-MS-Forwarded-Client-IP: 203.0.113.9\nX-MS-ADFS-Proxy-Client-IP: 203.0.113.9\n" +
 				"X-MS-Endpoint-Absolute-Path: /adfs/services/trust/13/usernamemixed\nContent-Length: LENGTH"},
+		"Exchange Online (HDR-09)": {nil,
+			wstrust.Origin{Path: path13, Client: addr("40.92.0.1"), Forwarded: []netip.Addr{addr("10.0.0.5"), addr("203.0.113.9")},
+				ClientApplication: "Microsoft.Exchange.ActiveSync", ClientUserAgent: strings.Repeat("~ ", 256)},
+			"POST /adfs/services/trust/13/usernamemixed HTTP/1.1\nHost: sts.contoso.example\nContent-Type: application/soap+xml; charset=utf-8\n" +
+				"X-MS-Proxy: gateway1.contoso.example\nX-MS-Forwarded-Client-IP: 10.0.0.5,203.0.113.9,40.92.0.1\nX-MS-ADFS-Proxy-Client-IP: 40.92.0.1\n" +
+				"X-MS-Client-Application: Microsoft.Exchange.ActiveSync\nX-MS-Client-User-Agent: " + strings.Repeat("~ ", 256) + "\n" +
+				"X-MS-Endpoint-Absolute-Path: /adfs/services/trust/13/usernamemixed\nContent-Length: LENGTH"},
+		"claims that would be headers, are too long, or no text": {nil,
+			wstrust.Origin{Path: path13, Client: addr("40.92.0.1"), UserAgent: "a\x7f", ClientApplication: "a\r\nX-MS-Proxy: evil", ClientUserAgent: strings.Repeat("a", 513)},
+			"POST /adfs/services/trust/13/usernamemixed HTTP/1.1\nHost: sts.contoso.example\nContent-Type: application/soap+xml; charset=utf-8\n" +
+				"X-MS-Proxy: gateway1.contoso.example\nX-MS-Forwarded-Client-IP: 40.92.0.1\nX-MS-ADFS-Proxy-Client-IP: 40.92.0.1\n" +
+				"X-MS-Endpoint-Absolute-Path: /adfs/services/trust/13/usernamemixed\nContent-Length: LENGTH"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := alice("1")

@@ -15,6 +15,9 @@ const (
 	maxForwarded = 20
 	// maxUserAgent is the longest user agent that is passed on (HDR-01).
 	maxUserAgent = 256
+	// maxClaim is the longest claim of Exchange Online's that is passed on
+	// (protocol.md, section 6.4).
+	maxClaim = 512
 	// maxKept is the largest request buffer that is kept for another request.
 	maxKept = 64 << 10
 )
@@ -43,8 +46,9 @@ func (f *Farm) release(s *scratch) {
 }
 
 // post writes the request that forwards r. Every header is made from a typed
-// value; none but the user agent is the client's (HDR-01, HDR-06, and
-// protocol.md, appendix C, row 14: never X-Forwarded-For).
+// value; none but the user agent is the client's, and two are Exchange Online's
+// (HDR-01, HDR-06, HDR-09, and protocol.md, appendix C, row 14: never
+// X-Forwarded-For).
 func (s *scratch) post(c *Config, r *wstrust.Request, o wstrust.Origin) error {
 	switch {
 	case !trustPath(o.Path):
@@ -67,10 +71,7 @@ func (s *scratch) post(c *Config, r *wstrust.Request, o wstrust.Origin) error {
 		b = append(b, r.Version.Namespace()...)
 		b = append(b, "/RST/Issue\""...)
 	}
-	if userAgent(o.UserAgent) {
-		b = append(b, "\r\nUser-Agent: "...)
-		b = append(b, o.UserAgent...)
-	}
+	b = appendText(b, "User-Agent", o.UserAgent, maxUserAgent)
 	b = append(b, "\r\nX-MS-Proxy: "...)
 	b = append(b, c.Name...)
 	b = append(b, "\r\nX-MS-Forwarded-Client-IP: "...)
@@ -84,6 +85,8 @@ func (s *scratch) post(c *Config, r *wstrust.Request, o wstrust.Origin) error {
 	b = o.Client.Unmap().WithZone("").AppendTo(b)
 	b = append(b, "\r\nX-MS-ADFS-Proxy-Client-IP: "...)
 	b = o.Client.Unmap().WithZone("").AppendTo(b)
+	b = appendText(b, "X-MS-Client-Application", o.ClientApplication, maxClaim)
+	b = appendText(b, "X-MS-Client-User-Agent", o.ClientUserAgent, maxClaim)
 	b = append(b, "\r\nX-MS-Endpoint-Absolute-Path: "...)
 	b = append(b, o.Path...)
 	b = append(b, "\r\nContent-Length: "...)
@@ -115,12 +118,18 @@ func trustPath(p string) bool {
 	return true
 }
 
-// userAgent reports whether a user agent can be passed on.
-func userAgent(s string) bool {
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] > '~' {
-			return false
+// appendText writes a header whose value was a client's, if it can be passed on.
+func appendText(b []byte, name, value string, most int) []byte {
+	if value == "" || len(value) > most {
+		return b
+	}
+	for i := range len(value) {
+		if value[i] < ' ' || value[i] > '~' {
+			return b
 		}
 	}
-	return s != "" && len(s) <= maxUserAgent
+	b = append(b, "\r\n"...)
+	b = append(b, name...)
+	b = append(b, ": "...)
+	return append(b, value...)
 }
