@@ -9,6 +9,9 @@
 //     CONTOSO\alice or alice), whose password begins with Str0ng&<, to the
 //     usernamemixed endpoint of its version on sts.contoso.example, and is
 //     fresh at 2026-03-02T08:00:30Z.
+//   - rst-other: requests of other shapes, named after endpoint, type or what
+//     is special in them: other credentials, other types, tokens in the request.
+//     Signatures, certificates and tickets are made up.
 //   - rstr: answers in AD FS's form. Their signatures are not real.
 //   - fault: faults in the forms of AD FS and WCF, in two languages.
 package testdata

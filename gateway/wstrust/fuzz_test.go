@@ -9,18 +9,28 @@ import (
 )
 
 // FuzzReadRequest looks for a panic, for a request that is accepted without
-// a credential, and for one that is not answered with a readable message.
+// a credential, for one that is not answered with a readable message, and for
+// one that is refused only where more is taken.
 func FuzzReadRequest(f *testing.F) {
-	for _, name := range testdata.Names(f, "rst") {
-		f.Add(testdata.Message(f, name))
+	for _, folder := range []string{"rst", "rst-other"} {
+		for _, name := range testdata.Names(f, folder) {
+			f.Add(testdata.Message(f, name))
+		}
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
+		any, anyErr := wstrust.ReadRequest(wstrust.Inbound{Body: body, Now: clock, Takes: everything})
+		if anyErr == nil && any.Type != wstrust.Issue && any.Target.Kind == wstrust.CredentialNone && any.Version == wstrust.V13 {
+			t.Fatalf("got a request to %v without a target", any.Type)
+		}
 		r, err := wstrust.ReadRequest(wstrust.Inbound{Body: body, Now: clock})
 		if err != nil {
 			if got := verdict(err); got == "an error of another type" {
 				t.Fatalf("got %T", err)
 			}
 			return
+		}
+		if anyErr != nil || any.Username != r.Username || r.Type != wstrust.Issue || r.Credential != wstrust.CredentialUsername || r.Signed {
+			t.Fatalf("got %v and %v, %v with %v", any, anyErr, r.Type, r.Credential)
 		}
 		if r.Username == "" || len(r.Password.Bytes()) == 0 || r.Version == 0 || r.SOAP == 0 {
 			t.Fatalf("got user %q, WS-Trust %v, SOAP %v", r.Username, r.Version, r.SOAP)

@@ -25,13 +25,18 @@ type edited struct {
 	detail string   // what the error or the list of tolerances says
 }
 
-// check reads each edited message.
+// check reads each edited message, where user names are taken.
 func check(t *testing.T, base string, tests []edited) {
+	t.Helper()
+	checkTaken(t, base, wstrust.Takes{}, tests)
+}
+
+func checkTaken(t *testing.T, base string, takes wstrust.Takes, tests []edited) {
 	t.Helper()
 	body := string(testdata.Message(t, base))
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r, err := read(edit(t, body, tt.edits...))
+			r, err := wstrust.ReadRequest(wstrust.Inbound{Body: []byte(edit(t, body, tt.edits...)), Now: clock, Takes: takes})
 			if got := verdict(err); got != tt.want {
 				t.Fatalf("got %s (%v), want %s", got, err, tt.want)
 			}
