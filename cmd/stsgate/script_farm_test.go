@@ -21,23 +21,24 @@ import (
 // applications urn:payroll and urn:federation:MicrosoftOnline.
 //
 //	farm start N           N nodes; sets $NODES for the configuration and $NODE0 ..., and writes farm-ca.pem and farm-sign.crt
-//	farm behave I NAME     how node I behaves from now on: regular, hang, stall ... (adfstest.Behaviour)
+//	farm behave I NAME     how node I, or all, behaves from now on: regular, hang, stall ... (adfstest.Behaviour)
 //	farm delay DURATION    how long every node takes for an answer
 //	farm kill I            closes node I's port and resets its connections; the event killed
+//	farm disconnect I      ends the connections of node I, or of all, as an idle timeout does
 //	farm restart I         starts it again
 //	farm received I OP N   how many messages node I was handed; I may be all
 //	farm delivered FILE OP N  how often the nodes were handed this very message
 //	farm count I ENV       the same number as a variable
-//	farm saw NAME VALUE    a header of the message received last; Path and SNI are names too
+//	farm saw NAME VALUE    a header of the message that was posted last; Path and SNI are names too
 //	farm saw-no NAME       a header that was not there
-//	farm got FILE          the message received last, byte by byte
+//	farm got FILE          a message that is the file, byte by byte
 func (s *story) farmStep(ts *testscript.TestScript, args []string) error {
 	verbs := map[string]struct {
 		args int
 		do   func(*testscript.TestScript, []string) error
 	}{
 		"start": {1, s.farmStart}, "behave": {2, s.farmBehave}, "delay": {1, s.farmDelay}, "kill": {1, s.farmKill},
-		"restart": {1, s.farmRestart}, "received": {3, s.farmReceived}, "count": {2, s.farmCount}, "delivered": {3, s.farmDelivered},
+		"restart": {1, s.farmRestart}, "disconnect": {1, s.farmDisconnect}, "received": {3, s.farmReceived}, "count": {2, s.farmCount}, "delivered": {3, s.farmDelivered},
 		"saw": {2, s.farmSaw}, "saw-no": {1, s.farmSawNo}, "got": {1, s.farmGot},
 	}
 	if len(args) == 0 || len(args) != verbs[args[0]].args+1 {
@@ -83,8 +84,17 @@ func (s *story) node(i string) (*adfstest.Node, error) {
 	return s.farm.Nodes[n], nil
 }
 
+// nodes finds one node by its number, or all.
+func (s *story) nodes(i string) ([]*adfstest.Node, error) {
+	if i == "all" {
+		return s.farm.Nodes, nil
+	}
+	n, err := s.node(i)
+	return []*adfstest.Node{n}, err
+}
+
 func (s *story) farmBehave(_ *testscript.TestScript, args []string) error {
-	n, err := s.node(args[0])
+	nodes, err := s.nodes(args[0])
 	if err != nil {
 		return err
 	}
@@ -92,7 +102,9 @@ func (s *story) farmBehave(_ *testscript.TestScript, args []string) error {
 	if err != nil {
 		return misuse(err.Error())
 	}
-	n.Set(b)
+	for _, n := range nodes {
+		n.Set(b)
+	}
 	return nil
 }
 
@@ -125,15 +137,22 @@ func (s *story) farmRestart(_ *testscript.TestScript, args []string) error {
 	return n.Restart()
 }
 
+func (s *story) farmDisconnect(_ *testscript.TestScript, args []string) error {
+	nodes, err := s.nodes(args[0])
+	if err != nil {
+		return err
+	}
+	for _, n := range nodes {
+		n.Disconnect()
+	}
+	return nil
+}
+
 // messages are the requests with a body that a node was handed; I may be all.
 func (s *story) messages(i string) ([]adfstest.Request, error) {
-	nodes := s.farm.Nodes
-	if i != "all" {
-		n, err := s.node(i)
-		if err != nil {
-			return nil, err
-		}
-		nodes = []*adfstest.Node{n}
+	nodes, err := s.nodes(i)
+	if err != nil {
+		return nil, err
 	}
 	var all []adfstest.Request
 	for _, n := range nodes {
@@ -160,19 +179,18 @@ func (s *story) farmCount(ts *testscript.TestScript, args []string) error {
 	return err
 }
 
-// latest is the message that a farm of one node received last.
+// latest is what the farm saw of the message that was posted last.
 func (s *story) latest() (adfstest.Request, error) {
-	if len(s.farm.Nodes) != 1 {
-		return adfstest.Request{}, misuse("which was the last is known of one node only")
-	}
-	all, err := s.messages("0")
-	if err == nil && len(all) == 0 {
-		err = errors.New("the farm received nothing")
-	}
+	all, err := s.messages("all")
 	if err != nil {
 		return adfstest.Request{}, err
 	}
-	return all[len(all)-1], nil
+	for _, r := range slices.Backward(all) {
+		if bytes.Equal(r.Body, s.posted) {
+			return r, nil
+		}
+	}
+	return adfstest.Request{}, errors.New("no node received what was posted last")
 }
 
 // headers reads what the node saw, and adds the path and the TLS server name.
@@ -212,12 +230,13 @@ func (s *story) farmSawNo(_ *testscript.TestScript, args []string) error {
 }
 
 func (s *story) farmGot(ts *testscript.TestScript, args []string) error {
-	r, err := s.latest()
+	all, err := s.messages("all")
 	if err != nil {
 		return err
 	}
-	if want := ts.ReadFile(args[0]); !bytes.Equal(r.Body, []byte(want)) {
-		return fmt.Errorf("received\n%q\nwant\n%q", r.Body, want)
+	want := ts.ReadFile(args[0])
+	if !slices.ContainsFunc(all, func(r adfstest.Request) bool { return string(r.Body) == want }) {
+		return fmt.Errorf("none of %d messages is the file", len(all))
 	}
 	return nil
 }

@@ -132,7 +132,7 @@ func (s *story) expand(ts *testscript.TestScript, args []string) error {
 	return os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600)
 }
 
-// exitsWith CODE PROGRAM ARG... runs a program to its end.
+// exits-with CODE PROGRAM ARG... runs a program to its end, which is no crash.
 func (s *story) exitsWith(ts *testscript.TestScript, args []string) error {
 	if len(args) < 2 {
 		return misuse("usage: exits-with CODE PROGRAM ARG...")
@@ -145,6 +145,9 @@ func (s *story) exitsWith(ts *testscript.TestScript, args []string) error {
 	}
 	if strconv.Itoa(got) != args[0] {
 		return fmt.Errorf("exit code %d, want %s", got, args[0])
+	}
+	if strings.Contains(ts.ReadFile("stdout")+ts.ReadFile("stderr"), "goroutine ") {
+		return errors.New("printed a stack trace")
 	}
 	return nil
 }

@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 // nobody's. A file of that name in the script stands instead. The variables
 // $LISTEN and $ADMIN are addresses that are free, $BASE is https://localhost
 // with the port of $LISTEN, $METRICS and $AUDIT are where metric and audit
-// look.
+// look, $MACHINE is the name of this machine.
 //
 // Beside the commands of testscript there are those of [scriptSteps]. Whatever a
 // program of a story wrote is searched at its end for stack traces, passwords
@@ -56,7 +56,8 @@ type story struct {
 	last     *program // the one started last
 	farm     *adfstest.Farm
 	load     *load
-	exchange wireExchange
+	posted   []byte       // the message
+	exchange wireExchange // what came back
 	half     *halfRequest
 	events   map[string]time.Time
 }
@@ -77,6 +78,7 @@ func newStory(env *testscript.Env) error {
 	env.Setenv("BASE", "https://localhost:"+port)
 	env.Setenv("METRICS", "http://"+admin+"/metrics")
 	env.Setenv("AUDIT", "audit.jsonl")
+	env.Setenv("MACHINE", hostname())
 	s.env = env.Vars
 	env.Defer(s.end)
 	return nil

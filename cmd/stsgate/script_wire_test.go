@@ -175,7 +175,8 @@ func (s *story) post(ts *testscript.TestScript, args []string) error {
 	if err != nil {
 		return err
 	}
-	out := rawRequest(ts, []byte(ts.ReadFile(args[0])), o)
+	s.posted = []byte(ts.ReadFile(args[0]))
+	out := rawRequest(ts, s.posted, o)
 	if o["then"] != "" {
 		out = append(out, rawRequest(ts, []byte(ts.ReadFile(o["then"])), nil)...)
 	}
