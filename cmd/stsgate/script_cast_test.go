@@ -171,7 +171,7 @@ func freeAddress() string {
 // The leak search of a story finds what it is for.
 func TestStoryFindsLeaks(t *testing.T) {
 	for name, text := range map[string]string{
-		"password": alicePassword, "stack": "goroutine 7 [running]:", "race": "WARNING: DATA RACE", "token": "<ds:SignatureValue>",
+		"password": alicePassword, "escaped": "correct horse &amp; battery", "stack": "goroutine 7 [running]:", "race": "WARNING: DATA RACE", "token": "<ds:SignatureValue>",
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

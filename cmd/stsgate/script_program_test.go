@@ -84,12 +84,9 @@ func (p *program) lines() ([]byte, error) {
 	return b[p.skip:], nil
 }
 
-// stop ends the program if the script did not. A race that its detector found
-// is in the exit code.
+// stop ends the program if the script did not. A crash, and a race that its
+// detector found, are in the exit code.
 func (p *program) stop() error {
-	if !p.running() {
-		return nil
-	}
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.done:

@@ -115,7 +115,7 @@ func (s *story) leaks() error {
 			return err
 		case strings.HasSuffix(path, ".password"):
 			b, err := os.ReadFile(path)
-			banned = append(banned, strings.TrimSpace(string(b)))
+			banned = append(banned, plainest(string(b)))
 			return err
 		case slices.Contains([]string{".log", ".out", ".jsonl"}, filepath.Ext(path)):
 			written = append(written, path)
@@ -137,6 +137,19 @@ func (s *story) leaks() error {
 		}
 	}
 	return nil
+}
+
+// plainest returns the longest part of a password that reads the same however
+// it is escaped.
+func plainest(password string) string {
+	parts := strings.FieldsFunc(password, func(r rune) bool { return strings.ContainsRune("&<>\"\n", r) })
+	longest := ""
+	for _, p := range parts {
+		if p = strings.TrimSpace(p); len(p) > len(longest) {
+			longest = p
+		}
+	}
+	return longest
 }
 
 // A step is one command of the scripts. With ! in front it must fail, but not
