@@ -3,10 +3,11 @@ FUZZTIME ?= 20s
 # The race detector needs a C compiler; without one the tests run all the same.
 RACE     := $(shell command -v gcc >/dev/null 2>&1 && echo -race)
 # What the tests drive: an independent judge of signatures, the baseline of the
-# benchmark, promtool, real WS-Trust clients.
-DEPS     := xmlsec1 nginx-light prometheus python3-msal python3-zeep curl
+# benchmark, promtool, real WS-Trust clients, the readers of .NET.
+DEPS     := xmlsec1 nginx-light prometheus python3-msal python3-zeep curl \
+            mono-mcs mono-runtime libmono-system-runtime-serialization4.0-cil
 
-.PHONY: all run build test lint bench fuzz golden deps image
+.PHONY: all run build test lint bench fuzz oracle golden deps image
 
 all: lint test build
 
@@ -17,13 +18,13 @@ build:                     ## bin/stsgate, static
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/stsgate ./cmd/stsgate
 
 test:                      ## all tests
-	$(GO) test $(RACE) -shuffle=on $(TESTFLAGS) ./... ./testdata
+	$(GO) test $(RACE) -shuffle=on $(TESTFLAGS) ./... ./testdata ./testdata/oracle
 
 lint:                      ## formatting, vet, staticcheck, known vulnerabilities
 	@test -z "$$(gofmt -l .)" || { echo "not gofmt clean:"; gofmt -l .; exit 1; }
 	$(GO) mod tidy -diff
-	$(GO) vet ./... ./testdata
-	$(GO) tool staticcheck ./... ./testdata
+	$(GO) vet ./... ./testdata ./testdata/oracle
+	$(GO) tool staticcheck ./... ./testdata ./testdata/oracle
 	@deploy/vulncheck.sh
 
 bench: build               ## Go benchmarks, then the gateway beside nginx
@@ -32,6 +33,9 @@ bench: build               ## Go benchmarks, then the gateway beside nginx
 fuzz:                      ## each fuzz target for FUZZTIME
 	@grep -rno '^func Fuzz[A-Za-z0-9]*' --include='*_test.go' . | while IFS=: read -r file _ fn; do \
 	  $(GO) test "$$(dirname "$$file")" -run='^$$' -fuzz="^$${fn#func }$$" -fuzztime=$(FUZZTIME) || exit 1; done
+
+oracle:                    ## 300,000 changed messages through the scanner and .NET's readers; ORACLE_SEED repeats a run
+	ORACLE_DOCS=$${ORACLE_DOCS:-300000} $(GO) test ./gateway/wstrust -run='^TestOracle$$' -count=1 -timeout=30m -v
 
 golden:                    ## rewrite golden files and the generated reference
 	UPDATE=1 $(GO) test ./... && git diff --stat
