@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -38,11 +37,11 @@ func (v *runVerb) Run(c *console) error {
 	defer s.release()
 	cfg, err := config.Load(v.Config)
 	if err != nil {
-		return err
+		return reportMistakes(c, err)
 	}
 	d, err := newDaemon(cfg, newLog(c.err, cfg))
 	if err != nil {
-		return err
+		return reportMistakes(c, err)
 	}
 	return s.serve(d)
 }
@@ -132,5 +131,5 @@ func reportMistakes(c *console, err error) error {
 	for line := range strings.Lines(err.Error()) {
 		fmt.Fprintln(c.err, strings.TrimSuffix(line, "\n"))
 	}
-	return errors.Join(errReported)
+	return errReported
 }
