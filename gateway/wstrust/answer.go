@@ -15,25 +15,47 @@ import (
 // readable answer is an *Error or, when the bytes are not one strict SOAP
 // message, a *soap.Error.
 func ReadAnswer(body []byte, want Version) (*Answer, error) {
-	x := answerReader{a: &Answer{Body: body}}
-	if err := x.open(body, soap.Answer); err != nil {
-		return nil, err
-	}
-	x.a.SOAP = x.env.Version
-	if x.env.Content.Name == (soap.Name{Space: x.env.Version.Namespace(), Local: "Fault"}) {
-		return nil, x.fault()
-	}
-	rstr, err := x.response(want)
+	a, err := InspectAnswer(body, want)
 	if err != nil {
 		return nil, err
 	}
+	return a, nil
+}
+
+// InspectAnswer is ReadAnswer for a person who wants to know what a refused
+// answer is: with an error, too, it returns an Answer, which has what was read
+// before the rule was broken.
+func InspectAnswer(body []byte, want Version) (*Answer, error) {
+	x := answerReader{a: &Answer{Body: body}}
+	if err := x.open(body, soap.Answer); err != nil {
+		return x.a, err
+	}
+	x.a.SOAP = x.env.Version
+	if x.env.Content.Name == (soap.Name{Space: x.env.Version.Namespace(), Local: "Fault"}) {
+		return x.a, x.fault()
+	}
+	rstr, err := x.response(want)
+	if err != nil {
+		return x.a, err
+	}
 	if err := x.relatesTo(); err != nil {
-		return nil, err
+		return x.a, err
 	}
-	if err := x.rstr(rstr); err != nil {
-		return nil, err
+	return x.a, x.rstr(rstr)
+}
+
+// InspectToken reads a token that stands alone, as it does in a log or in the
+// hands of an application, the way that it is read in an answer. The Answer has
+// only Body, Token, Encrypted and Assertion; with an error it has what was read
+// before the rule was broken. The error is a *soap.Error or an *Error.
+func InspectToken(body []byte) (*Answer, error) {
+	x := answerReader{a: &Answer{Body: body}}
+	doc, err := soap.Scan(body, soap.Answer)
+	if err != nil {
+		return x.a, err
 	}
-	return x.a, nil
+	x.doc = doc
+	return x.a, x.token(doc.Root())
 }
 
 // ruleAnswer is the requirement that an answer which cannot be read breaks.
@@ -163,6 +185,11 @@ func (x *answerReader) requestedToken(e *soap.Element) error {
 	if token == nil {
 		return x.refuse(Malformed, ruleAnswer, e, "RequestedSecurityToken is empty")
 	}
+	return x.token(token)
+}
+
+// token reads what the token says, if it is one that is read.
+func (x *answerReader) token(token *soap.Element) error {
 	x.a.Token, x.a.doc, x.a.token = x.doc.Raw(token), x.doc, token
 	switch token.Name {
 	case soap.Name{Space: NSSAML11, Local: "Assertion"}:

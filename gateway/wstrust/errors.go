@@ -24,6 +24,8 @@ type Error struct {
 	Rule string
 	// Offset is the byte of the message at which it is broken, -1 for none.
 	Offset int
+	// Header is the HTTP header that breaks it, empty where it is the message.
+	Header string
 	// Msg says what is wrong.
 	Msg string
 }

@@ -165,33 +165,33 @@ func (x *reader) carriers() error {
 		return x.refuse(Malformed, "SOAP-03", x.env.Header, "Action is not that of the Body's version and RequestType")
 	}
 	if len(x.in.SOAPAction) > 1 {
-		return x.refuseCarrier("the SOAPAction header is there twice")
+		return refuseCarrier("SOAPAction", "the SOAPAction header is there twice")
 	}
 	var header string
 	if len(x.in.SOAPAction) == 1 {
 		header = unquote(x.in.SOAPAction[0])
 	}
 	if strings.ContainsAny(header, "%+\" \t\r\n") {
-		return x.refuseCarrier("the SOAPAction header holds a character that another reader would decode")
+		return refuseCarrier("SOAPAction", "the SOAPAction header holds a character that another reader would decode")
 	}
 	switch {
 	case header == "" || header == action:
 	case strings.HasPrefix(header, NS2005), strings.HasPrefix(header, NS13), strings.HasPrefix(header, nsTrust2004):
-		return x.refuseCarrier("the SOAPAction header names another WS-Trust action")
+		return refuseCarrier("SOAPAction", "the SOAPAction header names another WS-Trust action")
 	case x.env.Version == soap.V12, header == string(x.fresh[x.to.from:x.to.to]):
 		x.tolerate(SOAPActionIgnored)
 	default:
-		return x.refuseCarrier("the SOAPAction header is not the message's action")
+		return refuseCarrier("SOAPAction", "the SOAPAction header is not the message's action")
 	}
 	if x.in.MediaAction != "" && x.in.MediaAction != action {
-		return x.refuseCarrier("the media type's action is not the message's action")
+		return refuseCarrier("Content-Type", "the media type's action is not the message's action")
 	}
 	return nil
 }
 
 // refuseCarrier refuses for what is outside the message.
-func (x *reader) refuseCarrier(msg string) error {
-	return &Error{Kind: Malformed, Rule: "SOAP-03", Offset: -1, Msg: msg}
+func refuseCarrier(header, msg string) error {
+	return &Error{Kind: Malformed, Rule: "SOAP-03", Offset: -1, Header: header, Msg: msg}
 }
 
 // unquote removes one pair of quotes.

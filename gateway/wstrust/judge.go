@@ -140,7 +140,7 @@ func (x *reader) judgeTimestamp() error {
 		}
 		return nil
 	}
-	created, expires, now := x.stamp.Created, x.stamp.Expires, x.in.Now.UTC()
+	created, expires, now := x.r.Timestamp.Created, x.r.Timestamp.Expires, x.in.Now.UTC()
 	switch {
 	case !created.After(now.Add(-maxAge)), !created.Before(now.Add(maxSkew)):
 		return x.expired("created", created)

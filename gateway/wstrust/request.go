@@ -97,9 +97,8 @@ type reader struct {
 	// Parts of the message, nil when absent, and what they say for judging.
 	verb, presented, signature, timestamp, target *soap.Element
 
-	stamp             Lifetime // the Timestamp's
-	keySize           int      // in bits
-	doubted, declined error    // why not, when the message has been read
+	keySize           int   // in bits
+	doubted, declined error // why not, when the message has been read
 
 	// Texts that differ from message to message. They lie in fresh, behind one
 	// another, and become one string in the end.

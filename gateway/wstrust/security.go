@@ -68,10 +68,10 @@ func (x *reader) marks() (err error) {
 		x.tolerate(NoTimestamp)
 		return nil
 	}
-	if x.stamp, err = x.span(x.timestamp, "SOAP-08"); err != nil {
+	if x.r.Timestamp, err = x.span(x.timestamp, "SOAP-08"); err != nil {
 		return err
 	}
-	if x.stamp.Created.IsZero() {
+	if x.r.Timestamp.Created.IsZero() {
 		return x.refuse(Malformed, "SOAP-08", x.timestamp, "Timestamp without Created")
 	}
 	return nil

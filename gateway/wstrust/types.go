@@ -101,6 +101,10 @@ type Request struct {
 	// Lifetime is what the client wishes; both times are zero when absent.
 	Lifetime Lifetime
 
+	// Timestamp is the message's: when it was made and until when it is to be
+	// taken. Both times are zero when absent.
+	Timestamp Lifetime
+
 	// Credential is the kind of token that the sender proves itself with.
 	Credential Credential
 	// Username is who the credential says the sender is: the user name as
@@ -238,6 +242,8 @@ var (
 	// ErrDown says that no farm node took the request, or that the connection
 	// broke before its answer was complete.
 	ErrDown = errors.New("farm down")
+	// ErrUntrusted says that the farm's token is not signed by one of its keys.
+	ErrUntrusted = errors.New("farm's token is not trusted")
 	// ErrSlow says that a farm node took the request and did not answer in time.
 	ErrSlow = errors.New("farm slow")
 )
