@@ -63,7 +63,7 @@ func TestInspectToken(t *testing.T) {
 	}
 }
 
-func TestTimestamp(t *testing.T) { // SOAP-08
+func TestTimestampIsKept(t *testing.T) { // SOAP-08
 	message := testdata.Message(t, "rst/msal-net-13.xml")
 	r, err := wstrust.Inspect(wstrust.Inbound{Body: message, Now: clock.AddDate(1, 0, 0)})
 	if e, ok := errors.AsType[*wstrust.Error](err); !ok || e.Kind != wstrust.Expired {
