@@ -12,6 +12,7 @@ import (
 
 	"stsgate/gateway/refusal"
 	"stsgate/gateway/soap"
+	"stsgate/gateway/wstrust"
 )
 
 // locate finds the client's address.
@@ -21,12 +22,28 @@ func (x *exchange) locate() { x.client = x.g.c.Clients.Locate(peer(x.in), x.in.H
 // writer knows which SOAP version the client speaks.
 func (x *exchange) admit() error {
 	var err error
-	if x.media, err = readMediaType(x.in.Header); err != nil {
-		return &refusal.Refusal{Reason: refusal.WrongMediaType, Err: err}
+	if x.head, err = ReadHead(x.in.Header, x.endpoint); err != nil {
+		return err
 	}
-	x.soap = x.media.soap
+	x.soap = x.head.SOAP
 	x.body, err = readBody(x.w, x.in, x.g.c.MaxBody, x.g.c.BodyTimeout)
 	return err
+}
+
+// ReadHead reads what the header lines of an HTTP request say about its
+// message, and what its endpoint takes: an Inbound that lacks Body and Now. The
+// error is a *refusal.Refusal whose cause is a *wstrust.Error.
+func ReadHead(h http.Header, e Endpoint) (wstrust.Inbound, error) {
+	media, err := readMediaType(h)
+	if err != nil {
+		return wstrust.Inbound{}, &refusal.Refusal{Reason: refusal.WrongMediaType, Err: err}
+	}
+	return wstrust.Inbound{
+		SOAP:        media.soap,
+		SOAPAction:  h["Soapaction"],
+		MediaAction: media.action,
+		Version:     e.Version,
+	}, nil
 }
 
 // A mediaType is the Content-Type of a SOAP message.
@@ -39,11 +56,11 @@ type mediaType struct {
 // text/xml or application/soap+xml, UTF-8 or no charset, no Content-Encoding.
 func readMediaType(h http.Header) (mediaType, error) {
 	if len(h["Content-Encoding"]) > 0 {
-		return mediaType{}, errors.New("the body has a Content-Encoding")
+		return mediaType{}, &wstrust.Error{Rule: "SOAP-02", Offset: -1, Header: "Content-Encoding", Msg: "the body has a Content-Encoding"}
 	}
 	values := h["Content-Type"]
 	if len(values) != 1 {
-		return mediaType{}, errors.New("not exactly one Content-Type header")
+		return mediaType{}, notSOAP("not exactly one Content-Type header")
 	}
 	switch values[0] { // what nearly every client sends needs no parsing
 	case "application/soap+xml; charset=utf-8":
@@ -53,12 +70,12 @@ func readMediaType(h http.Header) (mediaType, error) {
 	}
 	kind, params, err := mime.ParseMediaType(values[0])
 	if err != nil {
-		return mediaType{}, errors.New("the Content-Type header is malformed")
+		return mediaType{}, notSOAP("the Content-Type header is malformed")
 	}
 	// Package mime takes a parameter twice if it says the same, escapes, and
 	// values in pieces or with a charset of their own (RFC 2231).
 	if strings.Count(values[0], ";") != len(params) || strings.ContainsAny(values[0], `\*`) {
-		return mediaType{}, errors.New("the media type has a parameter twice or in a form that is not accepted")
+		return mediaType{}, notSOAP("the media type has a parameter twice or in a form that is not accepted")
 	}
 	var m mediaType
 	switch kind {
@@ -67,7 +84,7 @@ func readMediaType(h http.Header) (mediaType, error) {
 	case soap.V12.MediaType():
 		m.soap = soap.V12
 	default:
-		return mediaType{}, errors.New("the media type is not that of a SOAP message")
+		return mediaType{}, notSOAP("the media type is not that of a SOAP message")
 	}
 	for name, value := range params {
 		switch {
@@ -75,10 +92,15 @@ func readMediaType(h http.Header) (mediaType, error) {
 		case name == "action" && m.soap == soap.V12:
 			m.action = value
 		default:
-			return mediaType{}, errors.New("the media type has a parameter or charset that is not accepted")
+			return mediaType{}, notSOAP("the media type has a parameter or charset that is not accepted")
 		}
 	}
 	return m, nil
+}
+
+// notSOAP refuses what is not the media type of a SOAP message.
+func notSOAP(msg string) error {
+	return &wstrust.Error{Rule: "SOAP-01", Offset: -1, Header: "Content-Type", Msg: msg}
 }
 
 // A body is a request body in a buffer of ours, which is wiped before it is

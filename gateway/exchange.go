@@ -30,7 +30,7 @@ type exchange struct {
 
 	client   clientip.Client  // locate
 	soap     soap.Version     // admit: by media type, so that any fault fits
-	media    mediaType        // admit
+	head     wstrust.Inbound  // admit; lacks Body and Now
 	body     *body            // admit
 	request  *wstrust.Request // parse
 	name     account.Name     // gather: as typed, in parts

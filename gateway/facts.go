@@ -22,23 +22,19 @@ func peer(r *http.Request) netip.AddrPort {
 
 // parse reads the message, once, from the bytes that were received.
 func (x *exchange) parse() error {
-	r, err := wstrust.ReadRequest(wstrust.Inbound{
-		Body:        x.body.b,
-		SOAP:        x.media.soap,
-		SOAPAction:  x.in.Header["Soapaction"],
-		MediaAction: x.media.action,
-		Version:     x.endpoint.Version,
-		Now:         x.start,
-	})
+	in := x.head
+	in.Body, in.Now = x.body.b, x.start
+	r, err := wstrust.ReadRequest(in)
 	if err != nil {
-		return refuseMessage(err)
+		return RefuseMessage(err)
 	}
 	x.request = r
 	return nil
 }
 
-// refuseMessage finds the reason for an error of reading.
-func refuseMessage(err error) error {
+// RefuseMessage finds the reason for which a request is refused that package
+// wstrust does not accept.
+func RefuseMessage(err error) *refusal.Refusal {
 	reason := refusal.Malformed
 	if e, ok := errors.AsType[*wstrust.Error](err); ok {
 		reason = messageReasons[e.Kind]
@@ -161,7 +157,7 @@ func (x *exchange) answerable() error {
 		port = x.g.port
 	}
 	if err := x.request.CheckAddress(x.g.c.Host, port, x.endpoint.Path, forward); err != nil {
-		return refuseMessage(err)
+		return RefuseMessage(err)
 	}
 	switch {
 	case forward && x.g.c.Forwarder == nil:
@@ -171,11 +167,16 @@ func (x *exchange) answerable() error {
 	case x.g.c.Issuer == nil:
 		return refusal.New(refusal.Internal, "policy issues and there is no issuer")
 	}
-	if _, ok := x.request.TokenKind(); !ok {
-		return refusal.New(refusal.Unsupported, "the issuer has no token type %q", x.request.TokenType)
+	return Issuable(x.request)
+}
+
+// Issuable refuses what the built-in issuer has no token for.
+func Issuable(r *wstrust.Request) error {
+	if _, ok := r.TokenKind(); !ok {
+		return refusal.New(refusal.Unsupported, "the issuer has no token type %q", r.TokenType)
 	}
-	if !x.request.Bearer() {
-		return refusal.New(refusal.Unsupported, "the issuer gives bearer tokens only, and the request asks for key type %q (none means symmetric)", x.request.KeyType)
+	if !r.Bearer() {
+		return refusal.New(refusal.Unsupported, "the issuer gives bearer tokens only, and the request asks for key type %q (none means symmetric)", r.KeyType)
 	}
 	return nil
 }
