@@ -26,7 +26,7 @@ func (t Takes) takesType(r RequestType) bool {
 
 func (t Takes) takesCredential(c Credential) bool {
 	switch c {
-	case CredentialDigest, CredentialReference, CredentialUnknown, CredentialSeveral:
+	case CredentialDigest, CredentialUnknown, CredentialSeveral:
 		return false
 	}
 	if len(t.Credentials) == 0 {

@@ -163,6 +163,11 @@ func TestSignedMessages(t *testing.T) {
 		{"ciphertext in the signature", []string{"</SignedInfo>", `</SignedInfo><Object><EncryptedData xmlns="` + xenc + `"/></Object>`}, "malformed", "EncryptedData"},
 		{"no Action", drop(action), "accepted", "no-addressing"},
 	})
+	checkTaken(t, base, everything, []edited{
+		{"unchanged, and all is taken", nil, "accepted", ""},
+		{"unknown, and all is taken", []string{value, x509 + `#X509SubjectKeyIdentifier">`}, "unsupported credential", "kind unknown"},
+		{"several, and all is taken", []string{token[0], token[0] + "<o:UsernameToken/>"}, "second credential", "BinarySecurityToken beside UsernameToken"},
+	})
 	checkTaken(t, "rst-other/windowstransport-empty-13.xml", nobody, []edited{
 		{"unchanged", nil, "accepted", ""},
 		{"a user", after("<o:Username>", "alice"), "unsupported credential", "Username or Password is empty"},

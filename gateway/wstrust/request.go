@@ -31,10 +31,10 @@ type Inbound struct {
 	Now time.Time
 }
 
-// ReadRequest reads a request of the kind that in.Takes (security.md, SOAP-03
-// to SOAP-10). Everything it does not know is refused. The error is a
-// *soap.Error when the bytes are not one strict SOAP message, and an *Error
-// otherwise.
+// ReadRequest reads a request that the endpoint answers (security.md, SOAP-03
+// to SOAP-10). Everything else, and everything that is not known, is refused.
+// The error is a *soap.Error when the bytes are not one strict SOAP message,
+// and an *Error otherwise.
 //
 // Where the message may go by its To is judged later, by CheckAddress.
 func ReadRequest(in Inbound) (*Request, error) {
