@@ -1,22 +1,32 @@
 package edge
 
 import (
+	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// linger is how long after its last answer, or after it was accepted, a
-// connection without a request is still expected to bring one while the
-// server drains. A client that is answered now may be sending already: to
-// close under its hands would lose a request that it cannot safely repeat.
-const linger = time.Second
+const (
+	// linger is how long after its last answer, or after it was accepted, a
+	// connection without a request is still expected to bring one while the
+	// server drains. A client that is answered now may be sending already: to
+	// close under its hands would lose a request that it cannot safely repeat.
+	linger = time.Second
+	// patience is how long an exchange lasts before its connection is watched
+	// for a client that goes away. Most are over by then and cost no more.
+	patience = 50 * time.Millisecond
+	// bufferSize holds head and body of most requests, in bytes.
+	bufferSize = 4 << 10
+)
 
 // A wire counts what is read below TLS, so that a record that has arrived in
 // part is not taken for silence.
@@ -32,90 +42,97 @@ func (w *wire) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// A conn is one client's connection as net/http sees it: above TLS and behind
-// a framer. It knows at any time whether bytes of a request that is not yet
-// answered have been read. Only its own reader ever closes it for being idle,
-// because only the reader knows that it has read nothing: draining interrupts
-// the reader by a deadline in the past.
+// A conn is one client's connection. One goroutine reads requests from it,
+// has them answered, and writes the answers. Only that goroutine ever closes
+// it for being idle, because only the reader knows that it has read nothing:
+// draining interrupts the reader by a deadline in the past.
 type conn struct {
-	*tls.Conn
-	wire   *wire
-	server *Server
+	net.Conn // above TLS
+	wire     *wire
+	server   *Server
+	peer     string               // address of the client
+	state    *tls.ConnectionState // since the handshake
 
-	// The reader's own: net/http reads from one goroutine at a time.
-	framer  framer
-	pending []byte // read beyond the end of the current request
-	failed  error  // what every further Read returns
+	// The goroutine's own, and the watch's while that reads.
+	in        []byte // in[next:end] was read and is not yet used
+	next, end int
+	head      head
+	cancel    context.CancelFunc // of the request's context
+	timer     *time.Timer        // of the watch
+	watched   chan struct{}      // gets one value when a watch has ended
 
 	mu       sync.Mutex
-	active   bool      // net/http is working on a request
-	idle     bool      // nothing of a new request was handed on since the last answer
+	idle     bool      // nothing of a new request was read since the last answer
 	since    time.Time // when it became idle
 	silent   uint64    // wire.received when it became idle
-	deadline time.Time // for reading, as net/http or the exchange set it
+	deadline time.Time // for reading while it is idle
 	kicked   bool      // a deadline in the past stands instead
+	watching bool      // a watch may read
 }
 
 func (s *Server) newConn(tcp net.Conn) *conn {
 	w := &wire{Conn: tcp}
 	return &conn{
-		Conn: tls.Server(w, s.tls), wire: w, server: s,
-		framer: framer{limit: s.headerBytes},
-		idle:   true, since: time.Now(),
+		Conn: tls.Server(w, s.tls), wire: w, server: s, peer: tcp.RemoteAddr().String(),
+		in: make([]byte, bufferSize), head: head{limit: s.headerBytes}, watched: make(chan struct{}, 1),
+		idle: true, since: time.Now(),
 	}
 }
 
-// ConnectionState shakes hands and returns what was agreed. net/http calls it
-// once, in the connection's goroutine before it reads, and gives the result to
-// each request as Request.TLS.
-func (c *conn) ConnectionState() tls.ConnectionState {
-	deadline := time.Now().Add(c.server.headerTimeout)
-	_ = c.SetReadDeadline(deadline)
-	_ = c.SetWriteDeadline(deadline)
-	if err := c.Handshake(); err != nil {
-		c.failed = io.EOF // closes without an answer
-		c.server.log.Debug("tls handshake failed", "peer", c.RemoteAddr(), "err", err)
-	}
-	_ = c.SetWriteDeadline(time.Time{})
-	return c.Conn.ConnectionState()
-}
-
-// Read implements net.Conn. It hands on bytes of one request at a time, and
-// none of a line that the framer has not passed.
-func (c *conn) Read(p []byte) (int, error) {
-	if c.failed != nil || len(p) == 0 {
-		return 0, c.failed
-	}
-	var n int
-	if len(c.pending) > 0 {
-		n = copy(p, c.pending)
-		c.pending = c.pending[n:]
-	} else {
-		var err error
-		if n, err = c.receive(p); err != nil {
-			return 0, err
+// serve answers one request after the other until the connection ends.
+func (c *conn) serve() {
+	defer c.Close()
+	defer func() {
+		if v := recover(); v != nil {
+			c.server.log.Error("panic in a connection", "err", fmt.Sprintf("panic of type %T", v), "stack", string(debug.Stack()))
 		}
+	}()
+	if !c.handshake() {
+		return
 	}
-	c.busy()
-	used, _, violation := c.framer.feed(p[:n])
-	if violation != nil {
-		return 0, c.refuse(violation)
+	timeout := c.server.headerTimeout
+	for c.await(timeout) && c.exchange() {
+		timeout = c.server.idleTimeout
 	}
-	if used < n {
-		c.pending = append([]byte(nil), append(p[used:n:n], c.pending...)...)
-	}
-	return used, nil
 }
 
-// receive reads at least one byte from TLS, or returns an error.
-func (c *conn) receive(p []byte) (int, error) {
+func (c *conn) handshake() bool {
+	t := c.Conn.(*tls.Conn)
+	_ = t.SetDeadline(time.Now().Add(c.server.headerTimeout))
+	if err := t.Handshake(); err != nil {
+		c.server.log.Debug("tls handshake failed", "peer", c.peer, "err", err)
+		return false
+	}
+	state := t.ConnectionState()
+	c.state = &state
+	return t.SetWriteDeadline(time.Time{}) == nil
+}
+
+// await waits for the first byte of a request.
+func (c *conn) await(timeout time.Duration) bool {
+	if c.next < c.end {
+		return true // it came with the request before
+	}
+	if len(c.in) > bufferSize {
+		c.in = make([]byte, bufferSize)
+	}
+	now := time.Now()
+	c.mu.Lock()
+	c.idle, c.since, c.silent, c.kicked = true, now, c.wire.received.Load(), false
+	c.deadline = now.Add(timeout)
+	_ = c.SetReadDeadline(c.deadline)
+	c.mu.Unlock()
 	for {
-		n, err := c.Conn.Read(p)
-		if n > 0 || err == nil {
-			return n, nil // an error will come again
+		n, err := c.Read(c.in)
+		c.end = n
+		if n > 0 {
+			c.mu.Lock()
+			c.idle = false
+			c.mu.Unlock()
+			return true
 		}
-		if !c.resume() {
-			return 0, err
+		if err != nil && !c.resume() {
+			return false
 		}
 	}
 }
@@ -129,32 +146,7 @@ func (c *conn) resume() bool {
 		return false
 	}
 	c.kicked = false
-	return c.Conn.SetReadDeadline(c.deadline) == nil
-}
-
-// busy notes that bytes of a request are handed to net/http.
-func (c *conn) busy() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.idle = false
-	if c.kicked {
-		c.kicked = false
-		_ = c.Conn.SetReadDeadline(c.deadline)
-	}
-}
-
-// state is told what net/http does with the connection.
-func (c *conn) state(s http.ConnState) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch s {
-	case http.StateActive:
-		c.active = true
-	case http.StateIdle:
-		c.active = false
-		c.idle = len(c.pending) == 0 && c.framer.size == 0
-		c.since, c.silent = time.Now(), c.wire.received.Load()
-	}
+	return c.SetReadDeadline(c.deadline) == nil
 }
 
 // kick interrupts the reader if the connection has been idle for long enough
@@ -167,54 +159,119 @@ func (c *conn) kick(now time.Time) {
 		return
 	}
 	c.kicked = true
-	_ = c.Conn.SetReadDeadline(now.Add(-time.Second))
+	_ = c.SetReadDeadline(now.Add(-time.Second))
 }
 
-// SetReadDeadline implements net.Conn.
-func (c *conn) SetReadDeadline(t time.Time) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.deadline = t
-	if c.kicked {
-		return nil
+// receive reads from the client, who is in the middle of a request.
+func (c *conn) receive(p []byte, deadline time.Time) (int, error) {
+	_ = c.SetReadDeadline(deadline)
+	n, err := c.Read(p)
+	if n > 0 {
+		err = nil // it will come again
 	}
-	return c.Conn.SetReadDeadline(t)
+	return n, err
 }
 
-// CloseWrite tells the client that no more will come, in TLS and in TCP.
-func (c *conn) CloseWrite() error {
-	if err := c.Conn.CloseWrite(); err != nil {
+// more reads into the buffer, which grows if it is full.
+func (c *conn) more(deadline time.Time) error {
+	if c.end == len(c.in) {
+		c.compact()
+	}
+	if c.end == len(c.in) {
+		c.in = append(c.in, make([]byte, len(c.in))...)
+	}
+	n, err := c.receive(c.in[c.end:], deadline)
+	c.end += n
+	return err
+}
+
+// compact drops what was used from the buffer, and wipes it: it may hold a
+// password.
+func (c *conn) compact() {
+	n := copy(c.in, c.in[c.next:c.end])
+	clear(c.in[n:c.end])
+	c.next, c.end = 0, n
+}
+
+// send writes to the client.
+func (c *conn) send(p []byte) error {
+	if err := c.SetWriteDeadline(time.Now().Add(answerTimeout)); err != nil {
 		return err
 	}
-	if tcp, ok := c.wire.Conn.(interface{ CloseWrite() error }); ok {
-		return tcp.CloseWrite()
-	}
-	return nil
+	_, err := c.Write(p)
+	return err
 }
 
-// refuse ends the connection for a violation, and answers it when nothing else
-// does: a body is read by the exchange, which then answers; beside an answer
-// that is being written there is no place for another. What else the client
-// sends is read for a moment, so that the answer is not lost to a reset
-// (security.md, HTTP-15).
-func (c *conn) refuse(v *violation) error {
-	c.failed = v
-	c.server.log.Info("request refused", "peer", c.RemoteAddr(), "status", v.status, "err", v)
+// startWatch has the connection watched from some time on, since its own
+// goroutine reads nothing before the handler is done.
+func (c *conn) startWatch() {
+	c.compact()
 	c.mu.Lock()
-	active := c.active
+	c.watching = true
 	c.mu.Unlock()
-	if active {
-		return v
+	if c.timer == nil {
+		c.timer = time.AfterFunc(patience, c.watch)
+	} else {
+		c.timer.Reset(patience)
 	}
-	c.failed = os.ErrDeadlineExceeded // net/http adds no answer to a timeout
-	deadline := time.Now().Add(c.server.headerTimeout)
-	_ = c.Conn.SetDeadline(deadline)
+}
+
+// watch cancels the request if the client goes away. What it reads instead is
+// the next request's, and stays in the buffer.
+func (c *conn) watch() {
+	c.mu.Lock()
+	if c.watching {
+		_ = c.SetReadDeadline(time.Time{})
+	}
+	c.mu.Unlock()
+	n, err := c.Read(c.in[c.end:])
+	c.end += n
+	if err != nil && !isTimeout(err) {
+		c.cancel()
+	}
+	c.watched <- struct{}{}
+}
+
+// endWatch gives the connection back to its own goroutine.
+func (c *conn) endWatch() {
+	if !c.watching {
+		return
+	}
+	c.mu.Lock()
+	c.watching = false
+	c.mu.Unlock()
+	if !c.timer.Stop() {
+		_ = c.SetReadDeadline(time.Unix(1, 0))
+		<-c.watched
+	}
+}
+
+func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
+
+func (c *conn) logRefusal(v *violation) {
+	c.server.log.Info("request refused", "peer", c.peer, "status", v.status, "err", v)
+}
+
+// refuse answers what is not a request, as the connection's last.
+func (c *conn) refuse(v *violation) {
+	c.logRefusal(v)
 	text := http.StatusText(v.status)
-	_, err := fmt.Fprintf(c.Conn, "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s\n",
+	answer := fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s\n",
 		v.status, text, len(text)+1, text)
-	if err == nil && c.CloseWrite() == nil {
-		_ = c.Conn.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
-		_, _ = io.CopyN(io.Discard, c.Conn, 64<<10)
+	if c.send(answer) == nil {
+		c.flush()
 	}
-	return c.failed
+}
+
+// flush reads for a moment what the client still sends, after the last answer:
+// closing on it would reset the connection and take the answer back
+// (security.md, HTTP-15).
+func (c *conn) flush() {
+	for _, layer := range []net.Conn{c.Conn, c.wire.Conn} {
+		if half, ok := layer.(interface{ CloseWrite() error }); !ok || half.CloseWrite() != nil {
+			return
+		}
+	}
+	_ = c.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
+	_, _ = io.CopyN(io.Discard, c.Conn, 64<<10)
 }

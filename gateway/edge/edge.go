@@ -1,20 +1,18 @@
 // Package edge is where clients connect: listeners, TLS and its certificates,
 // the discipline of HTTP/1.1 lines, paths, methods and hosts, and the drain
-// before a stop. It stands around net/http's server, which never sees a
-// connection, a line or a path that the edge has not passed.
+// before a stop. It speaks HTTP/1.1 itself, as much of it as WS-Trust needs,
+// and gives each request to an http.Handler.
 //
 // It must never repair a request: what is not plain is refused, never cleaned,
-// decoded or redirected. It knows nothing of SOAP and reads no body.
+// decoded or redirected. It knows nothing of SOAP and looks into no body.
 package edge
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log"
 	"log/slog"
 	"maps"
 	"net"
@@ -49,22 +47,25 @@ type Config struct {
 	Log         *slog.Logger
 }
 
-// A Server serves HTTP/1.1 over TLS. A handler that sets a read deadline for
-// its body, through http.ResponseController, must take it away afterwards:
-// net/http goes on reading to notice that the client hangs up.
+// A Server serves HTTP/1.1 over TLS. A handler may bound the time for the body
+// of its request with the SetReadDeadline of an http.ResponseController. Its
+// answer is sent when it returns, as a whole and with its length. It must not
+// use request or answer after that. The context of a request ends when its
+// client goes away, which is noticed only once the body was read.
 type Server struct {
 	host          string
 	routes        []Route
 	refuse        func(http.ResponseWriter, *http.Request, *refusal.Refusal)
 	headerTimeout time.Duration
+	idleTimeout   time.Duration
 	headerBytes   int
 	log           *slog.Logger
 	tls           *tls.Config
-	http          *http.Server
+	buffers       sync.Pool // of *buffer
 	draining      atomic.Bool
-	closed        atomic.Bool
 
 	mu        sync.Mutex
+	closed    bool
 	conns     map[*conn]struct{}
 	listeners map[*listener]struct{}
 }
@@ -77,78 +78,69 @@ func New(c Config) (*Server, error) {
 	if c.Host == "" || c.Refuse == nil || c.Certificates == nil || c.Log == nil {
 		return nil, errors.New("edge: host, refuse, certificates and log are required")
 	}
-	s := &Server{
+	return &Server{
 		host: c.Host, routes: c.Routes, refuse: c.Refuse,
 		headerTimeout: cmp.Or(c.HeaderTimeout, 5*time.Second),
+		idleTimeout:   cmp.Or(c.IdleTimeout, time.Minute),
 		headerBytes:   cmp.Or(c.HeaderBytes, 16<<10),
 		log:           c.Log,
 		tls:           c.Certificates.tlsConfig(),
 		conns:         make(map[*conn]struct{}),
 		listeners:     make(map[*listener]struct{}),
-	}
-	s.http = &http.Server{
-		Handler:                      http.HandlerFunc(s.serve),
-		DisableGeneralOptionsHandler: true,
-		ReadHeaderTimeout:            s.headerTimeout,
-		IdleTimeout:                  cmp.Or(c.IdleTimeout, time.Minute),
-		MaxHeaderBytes:               s.headerBytes + 4<<10, // the framer stops it before
-		ConnState:                    s.connState,
-		ErrorLog:                     log.New(errorLog{c.Log}, "", 0),
-	}
-	return s, nil
-}
-
-// track makes a conn of a connection, and one that Drain waits for.
-func (s *Server) track(nc net.Conn) *conn {
-	c := s.newConn(nc)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.conns[c] = struct{}{}
-	return c
-}
-
-// connState follows net/http's connections.
-func (s *Server) connState(nc net.Conn, state http.ConnState) {
-	c := nc.(*conn)
-	c.state(state)
-	if state == http.StateClosed {
-		s.mu.Lock()
-		delete(s.conns, c)
-		s.mu.Unlock()
-	}
-}
-
-// errorLog is what net/http complains to.
-type errorLog struct{ log *slog.Logger }
-
-// Write implements io.Writer; a write is one message.
-func (e errorLog) Write(p []byte) (int, error) {
-	e.log.Warn("http server", "err", string(bytes.TrimSpace(p)))
-	return len(p), nil
+	}, nil
 }
 
 // Serve takes connections from l until Drain or Close; then it returns nil. It
 // may be called for several listeners.
 func (s *Server) Serve(l net.Listener) error {
-	own := &listener{Listener: l, server: s, done: make(chan struct{})}
+	own := &listener{Listener: l, done: make(chan struct{})}
+	defer close(own.done)
 	s.mu.Lock()
 	s.listeners[own] = struct{}{}
+	closed := s.closed
 	s.mu.Unlock()
-	defer close(own.done)
-	if s.draining.Load() {
+	if closed || s.draining.Load() {
 		return l.Close()
 	}
-	err := s.http.Serve(own)
-	if s.draining.Load() || s.closed.Load() {
+	err := own.serve(s.begin)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining.Load() || s.closed {
 		return nil
 	}
 	return err
 }
 
+// begin serves a connection, which Drain waits for.
+func (s *Server) begin(tcp net.Conn) {
+	c := s.newConn(tcp)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		_ = tcp.Close()
+		return
+	}
+	s.conns[c] = struct{}{}
+	go func() {
+		c.serve()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.conns, c)
+	}()
+}
+
 // Close closes listeners and connections at once, whatever is in flight.
 func (s *Server) Close() error {
-	s.closed.Store(true)
-	return s.http.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	for l := range s.listeners {
+		_ = l.Close()
+	}
+	for c := range s.conns {
+		_ = c.wire.Close()
+	}
+	return nil
 }
 
 // Drain stops the server without losing a request. Listeners close once they

@@ -1,20 +1,17 @@
 package edge
 
-import "errors"
+import (
+	"crypto/tls"
+	"net"
+	"time"
+)
 
-// Frame feeds pieces to a new framer until a request ends, and returns how
-// many bytes it took.
-func Frame(limit int, pieces ...[]byte) (used int, end bool, err error) {
-	f := framer{limit: limit}
-	for _, p := range pieces {
-		n, done, violation := f.feed(p)
-		used += n
-		if violation != nil {
-			return used, false, errors.New(violation.Error())
-		}
-		if done {
-			return used, true, nil
-		}
+// ServePlain serves one connection on which TLS needs no handshake any more,
+// until it ends.
+func (s *Server) ServePlain(nc net.Conn) {
+	c := s.newConn(nc)
+	c.Conn, c.state = c.wire, &tls.ConnectionState{}
+	defer c.Close()
+	for c.await(time.Minute) && c.exchange() {
 	}
-	return used, false, nil
 }

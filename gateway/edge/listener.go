@@ -8,36 +8,36 @@ import (
 	"time"
 )
 
-// A listener hands connections to net/http as conns.
+// A listener is one that is served.
 type listener struct {
 	net.Listener
-	server *Server
-	done   chan struct{} // closed when nothing comes of it any more
-	closed bool
-	last   []net.Conn // taken while closing, not yet handed out
+	done chan struct{} // closed when nothing comes of it any more
 }
 
-// Accept implements net.Listener.
-func (l *listener) Accept() (net.Conn, error) {
-	if !l.closed {
-		nc, err := l.Listener.Accept()
-		if err == nil {
-			return l.server.track(nc), nil
+// serve hands connections to begin until the listener is stopped or fails.
+func (l *listener) serve(begin func(net.Conn)) error {
+	pause := time.Millisecond
+	for {
+		nc, err := l.Accept()
+		switch {
+		case err == nil:
+			pause = time.Millisecond
+			begin(nc)
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			for _, nc := range l.close() {
+				begin(nc)
+			}
+			return net.ErrClosed
+		case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.ENOBUFS), errors.Is(err, syscall.ENOMEM):
+			time.Sleep(pause) // until a connection ends
+			pause = min(2*pause, time.Second)
+		default:
+			return err
 		}
-		if !errors.Is(err, os.ErrDeadlineExceeded) {
-			return nil, err
-		}
-		l.close()
 	}
-	if len(l.last) == 0 {
-		return nil, net.ErrClosed
-	}
-	nc := l.last[0]
-	l.last = l.last[1:]
-	return l.server.track(nc), nil
 }
 
-// stop makes Accept close the listener and hand out what is left.
+// stop makes serve close the listener and hand out what is left.
 func (l *listener) stop() {
 	if d, ok := l.Listener.(interface{ SetDeadline(time.Time) error }); !ok || d.SetDeadline(time.Unix(1, 0)) != nil {
 		_ = l.Close()
@@ -47,8 +47,7 @@ func (l *listener) stop() {
 // close takes every connection that the system has accepted already, and
 // closes the listener at once after: closing resets whatever still waits
 // there, although its client is connected and may have sent a request.
-func (l *listener) close() {
-	l.closed = true
+func (l *listener) close() (last []net.Conn) {
 	var waiting []int
 	if raw, ok := l.Listener.(syscall.Conn); ok {
 		if rc, err := raw.SyscallConn(); err == nil {
@@ -59,10 +58,11 @@ func (l *listener) close() {
 	for _, fd := range waiting {
 		f := os.NewFile(uintptr(fd), "connection")
 		if nc, err := net.FileConn(f); err == nil { // on a copy
-			l.last = append(l.last, nc)
+			last = append(last, nc)
 		}
 		_ = f.Close()
 	}
+	return last
 }
 
 // acceptAll takes what waits at a listening socket, which never blocks.

@@ -6,14 +6,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"stsgate/gateway/refusal"
 )
-
-// answerTimeout is how long a client may take to read its answer, counted
-// from the first byte written. It frees what a slow reader holds.
-const answerTimeout = 30 * time.Second
 
 // A Route is one published path.
 type Route struct {
@@ -110,56 +105,29 @@ func hostname(host string) string {
 	return strings.TrimSuffix(host, ".")
 }
 
-// serve is the one handler of the server.
+// lists tells that a header's comma-separated value has an option.
+func lists(value, option string) bool {
+	for o := range strings.SplitSeq(value, ",") {
+		if equalFold(strings.Trim(o, " \t"), option) {
+			return true
+		}
+	}
+	return false
+}
+
+// serve finds the handler of a request, or says why there is none.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	a := &answer{ResponseWriter: w, server: s}
 	route, refused := s.admit(r)
 	if refused == nil {
-		r.RequestURI, r.URL.Path, r.URL.RawPath = route.Path, route.Path, ""
-		route.Handler.ServeHTTP(a, r)
+		r.RequestURI, r.URL.Path = route.Path, route.Path
+		route.Handler.ServeHTTP(w, r)
 		return
 	}
 	if refused.Reason == refusal.WrongMethod {
 		w.Header().Set("Allow", strings.Join(route.Methods, ", ")) // RFC 9110, section 15.5.6
 	}
-	if refused.Reason.Row().Close || r.ContentLength != 0 {
-		w.Header().Set("Connection", "close") // nobody has read the body
+	if refused.Reason.Row().Close {
+		w.Header().Set("Connection", "close")
 	}
-	s.refuse(a, r, refused)
-}
-
-// An answer is a response that says so when it is the connection's last, and
-// that a client must take in time.
-type answer struct {
-	http.ResponseWriter
-	server *Server
-	begun  bool
-}
-
-// WriteHeader implements http.ResponseWriter.
-func (a *answer) WriteHeader(status int) {
-	if status >= 200 {
-		a.begin()
-	}
-	a.ResponseWriter.WriteHeader(status)
-}
-
-// Write implements http.ResponseWriter.
-func (a *answer) Write(p []byte) (int, error) {
-	a.begin()
-	return a.ResponseWriter.Write(p)
-}
-
-// Unwrap serves http.ResponseController.
-func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
-
-func (a *answer) begin() {
-	if a.begun {
-		return
-	}
-	a.begun = true
-	if a.server.draining.Load() {
-		a.Header().Set("Connection", "close")
-	}
-	_ = http.NewResponseController(a.ResponseWriter).SetWriteDeadline(time.Now().Add(answerTimeout))
+	s.refuse(w, r, refused)
 }

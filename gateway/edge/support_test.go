@@ -105,6 +105,20 @@ type site struct {
 // start runs a server with a handler at trust (POST) and metadata (GET).
 func start(t testing.TB, h http.HandlerFunc, change func(*edge.Config)) *site {
 	t.Helper()
+	s := server(t, h, change)
+	l, err := edge.Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.address = l.Addr().String()
+	go func() { s.served <- s.Serve(l) }()
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// server makes a server as start does, which listens nowhere.
+func server(t testing.TB, h http.HandlerFunc, change func(*edge.Config)) *site {
+	t.Helper()
 	certs, err := edge.NewCertificates(write(t, t.TempDir(), issue(t, host, time.Hour, ecKey(t))))
 	if err != nil {
 		t.Fatal(err)
@@ -127,13 +141,6 @@ func start(t testing.TB, h http.HandlerFunc, change func(*edge.Config)) *site {
 	if s.Server, err = edge.New(c); err != nil {
 		t.Fatal(err)
 	}
-	l, err := edge.Listen("127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.address = l.Addr().String()
-	go func() { s.served <- s.Serve(l) }()
-	t.Cleanup(func() { _ = s.Close() })
 	return s
 }
 

@@ -1,0 +1,117 @@
+package edge
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// answerTimeout is how long a client may take to read its answer. It frees
+// what a slow reader holds.
+const answerTimeout = 30 * time.Second
+
+// maxKept is the largest buffer that is kept for another answer, in bytes.
+const maxKept = 64 << 10
+
+// A buffer holds an answer, which is wiped before another uses it: it may be a
+// token.
+type buffer struct{ b []byte }
+
+func (s *Server) buffer() *buffer {
+	if b, ok := s.buffers.Get().(*buffer); ok {
+		return b
+	}
+	return &buffer{make([]byte, 0, 8<<10)}
+}
+
+func (s *Server) release(b *buffer) {
+	clear(b.b)
+	if b.b = b.b[:0]; cap(b.b) <= maxKept {
+		s.buffers.Put(b)
+	}
+}
+
+// An answer collects what a handler writes, so that it leaves in one piece
+// with its length before it, and nothing leaves of one that panics.
+type answer struct {
+	x      *exchange
+	header http.Header
+	status int // 0 before it is known
+	body   *buffer
+}
+
+// Header implements http.ResponseWriter. The header may be changed until the
+// handler returns.
+func (a *answer) Header() http.Header {
+	if a.header == nil {
+		a.header = make(http.Header)
+	}
+	return a.header
+}
+
+// WriteHeader implements http.ResponseWriter. The first final status counts.
+func (a *answer) WriteHeader(status int) {
+	if a.status == 0 && status >= 200 {
+		a.status = status
+	}
+}
+
+// Write implements http.ResponseWriter.
+func (a *answer) Write(p []byte) (int, error) {
+	a.WriteHeader(http.StatusOK)
+	a.body.b = append(a.body.b, p...)
+	return len(p), nil
+}
+
+// SetReadDeadline serves http.ResponseController. It bounds the time for the
+// request's body, and nothing else.
+func (a *answer) SetReadDeadline(t time.Time) error {
+	a.x.body.deadline = t
+	return nil
+}
+
+// closes tells that the handler ends the connection with this answer.
+func (a *answer) closes() bool {
+	values := a.header["Connection"]
+	return len(values) > 0 && lists(values[0], "close")
+}
+
+// append writes the answer to b. It fails for a header that would not be one.
+func (a *answer) append(b []byte, head, last bool, now time.Time) ([]byte, error) {
+	a.WriteHeader(http.StatusOK)
+	b = append(b, "HTTP/1.1 "...)
+	b = strconv.AppendInt(b, int64(a.status), 10)
+	b = append(b, ' ')
+	b = append(b, http.StatusText(a.status)...)
+	b = append(b, "\r\nDate: "...)
+	b = now.UTC().AppendFormat(b, http.TimeFormat)
+	for name, values := range a.header {
+		switch name {
+		case "Connection", "Content-Length", "Date", "Transfer-Encoding": // the edge's own
+			continue
+		}
+		for _, v := range values {
+			if !isName(name) || !isText(v) {
+				return nil, fmt.Errorf("header %q of the answer is malformed", name)
+			}
+			b = append(b, "\r\n"...)
+			b = append(b, name...)
+			b = append(b, ": "...)
+			b = append(b, v...)
+		}
+	}
+	if last {
+		b = append(b, "\r\nConnection: close"...)
+	}
+	if a.status == http.StatusNoContent || a.status == http.StatusNotModified {
+		return append(b, "\r\n\r\n"...), nil
+	}
+	b = append(b, "\r\nContent-Length: "...)
+	b = strconv.AppendInt(b, int64(len(a.body.b)), 10)
+	b = append(b, "\r\n\r\n"...)
+	if head {
+		return b, nil
+	}
+	return append(b, a.body.b...), nil
+}

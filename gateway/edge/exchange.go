@@ -1,0 +1,127 @@
+package edge
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"strings"
+	"time"
+)
+
+// An exchange is one request with its answer.
+type exchange struct {
+	body   body
+	answer answer
+	url    url.URL
+}
+
+// exchange reads one request, has it answered, and reports whether the
+// connection goes on.
+func (c *conn) exchange() (more bool) {
+	if !c.readHead() {
+		return false
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	c.cancel = cancel
+	x := new(exchange)
+	x.answer = answer{x: x, body: c.server.buffer()}
+	defer c.server.release(x.answer.body)
+	r := c.request(ctx, x)
+	if x.body.whole() {
+		c.startWatch()
+	}
+	c.server.answer(&x.answer, r)
+	c.endWatch()
+	c.compact()
+	return c.respond(x, r)
+}
+
+// readHead reads the head of a request into c.head.
+func (c *conn) readHead() bool {
+	c.head.reset()
+	var deadline time.Time
+	for {
+		done, v := c.head.feed(c.in[c.next:c.end])
+		if v != nil {
+			c.refuse(v)
+		}
+		if done || v != nil {
+			return v == nil
+		}
+		if deadline.IsZero() {
+			deadline = time.Now().Add(c.server.headerTimeout)
+		}
+		if err := c.more(deadline); err != nil {
+			if isTimeout(err) {
+				c.refuse(&violation{408, "DOS-01", "head took too long"})
+			}
+			return false
+		}
+	}
+}
+
+// request makes of the head what a handler gets.
+func (c *conn) request(ctx context.Context, x *exchange) *http.Request {
+	h := &c.head
+	text := string(c.in[c.next : c.next+h.size])
+	c.next += h.size
+	x.body = body{conn: c, remain: h.bytes, chunked: h.chunked, expect: h.expect}
+	if !h.chunked && h.bytes == 0 {
+		x.body.err = io.EOF
+	}
+	r := new(http.Request).WithContext(ctx)
+	r.Method, r.RequestURI, r.URL, r.Host = text[:h.method], text[h.method+1:h.target], &x.url, h.host
+	// The host of an absolute target counts (RFC 9112, section 3.2.2).
+	if _, rest, ok := strings.Cut(r.RequestURI, "://"); ok && r.RequestURI[0] != '/' {
+		r.Host, _, _ = strings.Cut(rest, "/")
+	}
+	r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.1", 1, 1
+	if h.old {
+		r.Proto, r.ProtoMinor = "HTTP/1.0", 0
+	}
+	r.Header, r.Body, r.ContentLength = h.header(text), &x.body, int64(h.bytes)
+	if h.chunked {
+		r.ContentLength = -1
+	}
+	r.RemoteAddr, r.TLS = c.peer, c.state
+	return r
+}
+
+// answer has the request answered. A panic is one request's end and not the
+// gateway's (security.md, FAIL-05); its value may hold a piece of a message.
+func (s *Server) answer(a *answer, r *http.Request) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.log.Error("panic in a handler", "err", fmt.Sprintf("panic of type %T", v), "stack", string(debug.Stack()))
+			a.body.b = a.body.b[:0]
+			a.header = http.Header{"Connection": {"close"}}
+			a.status = http.StatusInternalServerError
+		}
+	}()
+	s.serve(a, r)
+}
+
+// respond sends the answer, and reports whether another request may follow it
+// on the connection.
+func (c *conn) respond(x *exchange, r *http.Request) (more bool) {
+	whole := x.body.whole()
+	last := !whole || c.head.close || x.answer.closes() || c.server.draining.Load()
+	out := c.server.buffer()
+	defer c.server.release(out)
+	var err error
+	if out.b, err = x.answer.append(out.b, r.Method == http.MethodHead, last, time.Now()); err != nil {
+		c.server.log.Error("answer cannot be sent", "peer", c.peer, "err", err)
+		return false
+	}
+	if c.send(out.b) != nil {
+		return false
+	}
+	if last && (!whole || c.next < c.end) {
+		c.flush()
+	}
+	return !last
+}
