@@ -58,8 +58,8 @@ func (s *scanner) document() *Error {
 		return err
 	}
 	d := s.doc
-	tags := min(bytes.Count(s.src, []byte("<")), s.limits.elements)
-	d.elements = make([]Element, 0, tags/2+2)
+	tags := bytes.Count(s.src, []byte("<")) - bytes.Count(s.src, []byte("</"))
+	d.elements = make([]Element, 0, min(tags, s.limits.elements))
 	d.attributes, d.bindings = d.roomAttributes[:0], d.roomBindings[:0]
 	for i < len(s.src) {
 		if s.src[i] != '<' {

@@ -226,7 +226,7 @@ func (s *scanner) declare(e *Element, prefix, prefixEnd, start, end int) *Error 
 		return refuse("XML-13", start, "reserved namespace is declared")
 	case len(name) > 0 && len(space) == 0:
 		return refuse("XML-13", start, "namespace of a prefix is empty")
-	case bytes.ContainsAny(space, "& "):
+	case bytes.IndexByte(space, '&') >= 0 || bytes.IndexByte(space, ' ') >= 0:
 		return refuse("XML-13", start, "namespace holds a reference or a blank")
 	}
 	outer := int32(-1)
