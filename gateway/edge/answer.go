@@ -26,6 +26,9 @@ func (s *Server) buffer() *buffer {
 }
 
 func (s *Server) release(b *buffer) {
+	if b == nil {
+		return
+	}
 	clear(b.b)
 	if b.b = b.b[:0]; cap(b.b) <= maxKept {
 		s.buffers.Put(b)
@@ -37,8 +40,8 @@ func (s *Server) release(b *buffer) {
 type answer struct {
 	x      *exchange
 	header http.Header
-	status int // 0 before it is known
-	body   *buffer
+	status int     // 0 before it is known
+	body   *buffer // nil before the first byte
 }
 
 // Header implements http.ResponseWriter. The header may be changed until the
@@ -60,6 +63,9 @@ func (a *answer) WriteHeader(status int) {
 // Write implements http.ResponseWriter.
 func (a *answer) Write(p []byte) (int, error) {
 	a.WriteHeader(http.StatusOK)
+	if a.body == nil {
+		a.body = a.x.body.conn.server.buffer()
+	}
 	a.body.b = append(a.body.b, p...)
 	return len(p), nil
 }
@@ -75,6 +81,14 @@ func (a *answer) SetReadDeadline(t time.Time) error {
 func (a *answer) closes() bool {
 	values := a.header["Connection"]
 	return len(values) > 0 && lists(values[0], "close")
+}
+
+// bytes returns what was written so far.
+func (a *answer) bytes() []byte {
+	if a.body == nil {
+		return nil
+	}
+	return a.body.b
 }
 
 // append writes the answer to b. It fails for a header that would not be one.
@@ -108,10 +122,10 @@ func (a *answer) append(b []byte, head, last bool, now time.Time) ([]byte, error
 		return append(b, "\r\n\r\n"...), nil
 	}
 	b = append(b, "\r\nContent-Length: "...)
-	b = strconv.AppendInt(b, int64(len(a.body.b)), 10)
+	b = strconv.AppendInt(b, int64(len(a.bytes())), 10)
 	b = append(b, "\r\n\r\n"...)
 	if head {
 		return b, nil
 	}
-	return append(b, a.body.b...), nil
+	return append(b, a.bytes()...), nil
 }

@@ -28,8 +28,7 @@ func (c *conn) exchange() (more bool) {
 	defer cancel()
 	c.cancel = cancel
 	x := new(exchange)
-	x.answer = answer{x: x, body: c.server.buffer()}
-	defer c.server.release(x.answer.body)
+	x.answer.x = x
 	r := c.request(ctx, x)
 	if x.body.whole() {
 		c.startWatch()
@@ -97,7 +96,8 @@ func (s *Server) answer(a *answer, r *http.Request) {
 	defer func() {
 		if v := recover(); v != nil {
 			s.log.Error("panic in a handler", "err", fmt.Sprintf("panic of type %T", v), "stack", string(debug.Stack()))
-			a.body.b = a.body.b[:0]
+			s.release(a.body)
+			a.body = nil
 			a.header = http.Header{"Connection": {"close"}}
 			a.status = http.StatusInternalServerError
 		}
@@ -112,6 +112,7 @@ func (c *conn) respond(x *exchange, r *http.Request) (more bool) {
 	last := !whole || c.head.close || x.answer.closes() || c.server.draining.Load()
 	out := c.server.buffer()
 	defer c.server.release(out)
+	defer c.server.release(x.answer.body)
 	var err error
 	if out.b, err = x.answer.append(out.b, r.Method == http.MethodHead, last, time.Now()); err != nil {
 		c.server.log.Error("answer cannot be sent", "peer", c.peer, "err", err)
