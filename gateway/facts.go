@@ -16,7 +16,7 @@ import (
 
 // peer returns the address that connected.
 func peer(r *http.Request) netip.AddrPort {
-	a, _ := netip.ParseAddrPort(r.RemoteAddr) // net/http wrote it from the socket's own address
+	a, _ := netip.ParseAddrPort(r.RemoteAddr) // package edge wrote it from the socket's own address
 	return a
 }
 

@@ -26,9 +26,6 @@ func (s *Server) buffer() *buffer {
 }
 
 func (s *Server) release(b *buffer) {
-	if b == nil {
-		return
-	}
 	clear(b.b)
 	if b.b = b.b[:0]; cap(b.b) <= maxKept {
 		s.buffers.Put(b)
@@ -63,11 +60,17 @@ func (a *answer) WriteHeader(status int) {
 // Write implements http.ResponseWriter.
 func (a *answer) Write(p []byte) (int, error) {
 	a.WriteHeader(http.StatusOK)
+	body := a.room()
+	body.b = append(body.b, p...)
+	return len(p), nil
+}
+
+// room returns the buffer for the body, and takes one if there is none yet.
+func (a *answer) room() *buffer {
 	if a.body == nil {
 		a.body = a.x.body.conn.server.buffer()
 	}
-	a.body.b = append(a.body.b, p...)
-	return len(p), nil
+	return a.body
 }
 
 // SetReadDeadline serves http.ResponseController. It bounds the time for the
@@ -81,14 +84,6 @@ func (a *answer) SetReadDeadline(t time.Time) error {
 func (a *answer) closes() bool {
 	values := a.header["Connection"]
 	return len(values) > 0 && lists(values[0], "close")
-}
-
-// bytes returns what was written so far.
-func (a *answer) bytes() []byte {
-	if a.body == nil {
-		return nil
-	}
-	return a.body.b
 }
 
 // append writes the answer to b. It fails for a header that would not be one.
@@ -122,10 +117,10 @@ func (a *answer) append(b []byte, head, last bool, now time.Time) ([]byte, error
 		return append(b, "\r\n\r\n"...), nil
 	}
 	b = append(b, "\r\nContent-Length: "...)
-	b = strconv.AppendInt(b, int64(len(a.bytes())), 10)
+	b = strconv.AppendInt(b, int64(len(a.body.b)), 10)
 	b = append(b, "\r\n\r\n"...)
 	if head {
 		return b, nil
 	}
-	return append(b, a.bytes()...), nil
+	return append(b, a.body.b...), nil
 }

@@ -41,7 +41,7 @@ func (b *body) Read(p []byte) (n int, err error) {
 	if err == io.EOF {
 		b.conn.startWatch()
 	} else if v, ok := err.(*violation); ok {
-		b.conn.logRefusal(v)
+		b.conn.server.log.Info("request refused", "peer", b.conn.peer, "status", v.status, "err", v)
 	}
 	return n, err
 }

@@ -4,12 +4,10 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -84,7 +82,7 @@ func (c *conn) serve() {
 	defer c.Close()
 	defer func() {
 		if v := recover(); v != nil {
-			c.server.log.Error("panic in a connection", "err", fmt.Sprintf("panic of type %T", v), "stack", string(debug.Stack()))
+			c.server.logPanic(v)
 		}
 	}()
 	if !c.handshake() {
@@ -118,8 +116,8 @@ func (c *conn) await(timeout time.Duration) bool {
 	}
 	now := time.Now()
 	c.mu.Lock()
-	c.idle, c.since, c.silent, c.kicked = true, now, c.wire.received.Load(), false
-	c.deadline = now.Add(timeout)
+	c.idle, c.since, c.silent = true, now, c.wire.received.Load()
+	c.kicked, c.deadline = false, now.Add(timeout)
 	_ = c.SetReadDeadline(c.deadline)
 	c.mu.Unlock()
 	for {
@@ -226,7 +224,7 @@ func (c *conn) watch() {
 	c.mu.Unlock()
 	n, err := c.Read(c.in[c.end:])
 	c.end += n
-	if err != nil && !isTimeout(err) {
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 		c.cancel()
 	}
 	c.watched <- struct{}{}
@@ -246,19 +244,12 @@ func (c *conn) endWatch() {
 	}
 }
 
-func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
-
-func (c *conn) logRefusal(v *violation) {
-	c.server.log.Info("request refused", "peer", c.peer, "status", v.status, "err", v)
-}
-
 // refuse answers what is not a request, as the connection's last.
 func (c *conn) refuse(v *violation) {
-	c.logRefusal(v)
-	text := http.StatusText(v.status)
-	answer := fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s\n",
-		v.status, text, len(text)+1, text)
-	if c.send(answer) == nil {
+	c.server.log.Info("request refused", "peer", c.peer, "status", v.status, "err", v)
+	text := &buffer{[]byte(http.StatusText(v.status) + "\n")}
+	a := answer{status: v.status, header: http.Header{"Content-Type": {"text/plain; charset=utf-8"}}, body: text}
+	if b, err := a.append(nil, false, true, time.Now()); err == nil && c.send(b) == nil {
 		c.flush()
 	}
 }

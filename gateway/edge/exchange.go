@@ -2,10 +2,12 @@ package edge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -55,7 +57,7 @@ func (c *conn) readHead() bool {
 			deadline = time.Now().Add(c.server.headerTimeout)
 		}
 		if err := c.more(deadline); err != nil {
-			if isTimeout(err) {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
 				c.refuse(&violation{408, "DOS-01", "head took too long"})
 			}
 			return false
@@ -91,18 +93,23 @@ func (c *conn) request(ctx context.Context, x *exchange) *http.Request {
 }
 
 // answer has the request answered. A panic is one request's end and not the
-// gateway's (security.md, FAIL-05); its value may hold a piece of a message.
+// gateway's (security.md, FAIL-05).
 func (s *Server) answer(a *answer, r *http.Request) {
 	defer func() {
 		if v := recover(); v != nil {
-			s.log.Error("panic in a handler", "err", fmt.Sprintf("panic of type %T", v), "stack", string(debug.Stack()))
-			s.release(a.body)
-			a.body = nil
-			a.header = http.Header{"Connection": {"close"}}
+			s.logPanic(v)
+			s.release(a.room())
+			a.body, a.header = nil, http.Header{"Connection": {"close"}}
 			a.status = http.StatusInternalServerError
 		}
 	}()
 	s.serve(a, r)
+}
+
+// logPanic logs where a panic was, but not its value, which may hold a piece of
+// a message.
+func (s *Server) logPanic(v any) {
+	s.log.Error("panic", "err", fmt.Sprintf("panic of type %T", v), "stack", string(debug.Stack()))
 }
 
 // respond sends the answer, and reports whether another request may follow it
@@ -112,17 +119,15 @@ func (c *conn) respond(x *exchange, r *http.Request) (more bool) {
 	last := !whole || c.head.close || x.answer.closes() || c.server.draining.Load()
 	out := c.server.buffer()
 	defer c.server.release(out)
-	defer c.server.release(x.answer.body)
+	defer c.server.release(x.answer.room())
 	var err error
 	if out.b, err = x.answer.append(out.b, r.Method == http.MethodHead, last, time.Now()); err != nil {
 		c.server.log.Error("answer cannot be sent", "peer", c.peer, "err", err)
 		return false
 	}
-	if c.send(out.b) != nil {
-		return false
-	}
-	if last && (!whole || c.next < c.end) {
+	sent := c.send(out.b) == nil
+	if sent && last && (!whole || c.next < c.end) {
 		c.flush()
 	}
-	return !last
+	return sent && !last
 }
