@@ -359,3 +359,49 @@ func TestNothingIsSmuggled(t *testing.T) {
 	}
 	ended(t, c, r)
 }
+
+// HTTP-15: an answer that comes before the body was read is not lost to what
+// the client had sent.
+func TestEarlyAnswerArrives(t *testing.T) {
+	s := start(t, echo, nil)
+	c := s.dial(t, host)
+	say(t, c, head("POST /other HTTP/1.1", "Host: "+host, "Content-Length: 50000")+strings.Repeat("x", 50_000))
+	<-s.refused
+	if err := s.Drain(t.Context()); err != nil { // until the connection is gone
+		t.Fatal(err)
+	}
+	if status, _, _ := read(t, bufio.NewReader(c)); status != 404 {
+		t.Errorf("got status %d, want 404", status)
+	}
+}
+
+// HTTP-01: the end of the connection is not the end of a body.
+func TestBodyCutShort(t *testing.T) {
+	s := start(t, echo, nil)
+	for name, raw := range map[string]string{
+		"length":        head("POST "+trust+" HTTP/1.1", "Host: "+host, "Content-Length: 3") + "ab",
+		"chunk":         head("POST "+trust+" HTTP/1.1", "Host: "+host, "Transfer-Encoding: chunked") + "3\r\nab",
+		"between lines": head("POST "+trust+" HTTP/1.1", "Host: "+host, "Transfer-Encoding: chunked") + "3\r\nabc\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := s.dial(t, host)
+			say(t, c, raw)
+			if err := c.CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			if status, _, body := read(t, bufio.NewReader(c)); status != 400 || !strings.Contains(body, "unexpected EOF") {
+				t.Errorf("got status %d and %q, want 400 for an unexpected end", status, body)
+			}
+		})
+	}
+}
+
+// A password that was read does not stay in the connection's buffer.
+func TestBufferIsWiped(t *testing.T) {
+	for _, lines := range []string{"Content-Length: 6", "Content-Length: 6\r\nConnection: close"} {
+		client := &script{pieces: [][]byte{[]byte(head("POST "+trust+" HTTP/1.1", "Host: "+host, lines) + "secret")}}
+		if left := server(t, echo, nil).ServePlain(client); bytes.Contains(left, []byte("secret")) {
+			t.Errorf("%s: the body is still in the buffer", lines)
+		}
+	}
+}

@@ -7,11 +7,12 @@ import (
 )
 
 // ServePlain serves one connection on which TLS needs no handshake any more,
-// until it ends.
-func (s *Server) ServePlain(nc net.Conn) {
+// until it ends. It returns the buffer that it read into.
+func (s *Server) ServePlain(nc net.Conn) []byte {
 	c := s.newConn(nc)
 	c.Conn, c.state = c.wire, &tls.ConnectionState{}
 	defer c.Close()
 	for c.await(time.Minute) && c.exchange() {
 	}
+	return c.in
 }
