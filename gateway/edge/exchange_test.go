@@ -373,6 +373,9 @@ func TestEarlyAnswerArrives(t *testing.T) {
 	if status, _, _ := read(t, bufio.NewReader(c)); status != 404 {
 		t.Errorf("got status %d, want 404", status)
 	}
+	if _, err := io.Copy(io.Discard, c.NetConn()); err != nil { // what some systems lose the answer to
+		t.Errorf("the connection ended with %v", err)
+	}
 }
 
 // HTTP-01: the end of the connection is not the end of a body.
