@@ -35,7 +35,6 @@ type canonicalizer struct {
 	limit    int
 	scope    []declaration    // in force where out ends, the innermost last
 	attrs    []soap.Attribute // of the start tag being written
-	elements int              // written
 }
 
 // appendCanonical appends the canonical form of e, an element of d, without
@@ -52,11 +51,19 @@ func appendCanonical(dst []byte, d *soap.Document, e, leaveOut *soap.Element) ([
 	if err := c.element(e); err != nil {
 		return dst, err
 	}
-	if len(c.out)-len(dst) < c.elements*leastElement {
+	elements := len(d.Within(e))
+	if leaveOut != nil {
+		elements -= len(d.Within(leaveOut))
+	}
+	if isVoid(c.out[len(dst):], elements) {
 		return dst, refuse("XML-20", e, "canonical form is shorter than the element")
 	}
 	return c.out, nil
 }
+
+// isVoid reports whether a canonical form is too short to be one of so many
+// elements. Others' have been empty where something went wrong.
+func isVoid(form []byte, elements int) bool { return len(form) < elements*leastElement }
 
 // element writes e. Documents are not nested deeper than the scanner allows,
 // so that recursion is bounded.
@@ -80,7 +87,6 @@ func (c *canonicalizer) element(e *soap.Element) error {
 	c.content(c.doc.Source[at:e.ContentEnd])
 	c.out = append(append(append(c.out, "</"...), name...), '>')
 	c.scope = c.scope[:outer]
-	c.elements++
 	return nil
 }
 

@@ -2,8 +2,11 @@ package xmlsig_test
 
 import (
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,14 +22,17 @@ var canonicalCases = []struct{ name, src, want string }{
 	{"empty element", `<e/>`, `<e></e>`},
 	{"white space in tags", "<e\n a='1' \t b = \"2\"  ></e >", `<e a="1" b="2"></e>`},
 	{"white space in content", "<r> <e> \r\n\t<f/> </e> </r>", "<e> \n\t<f></f> </e>"},
-	{"declaration, byte order mark, line ends outside", "\ufeff<?xml version='1.0'?>\r\n<e/>\r\n", `<e></e>`},
+	{"what is outside the root", "\ufeff<?xml version='1.0'?>\r\n<e/>\r\n", `<e></e>`},
 	{"comments", "<e> <!-- a < & > b --> <f/><!----></e>", `<e>  <f></f></e>`},
 	{"text", `<e>&amp;&lt;&gt;&quot;&apos;"'>é&#233;&#x1F600;]]</e>`, `<e>&amp;&lt;&gt;"'"'&gt;éé😀]]</e>`},
+	{"text with > only", `<e>]></e>`, `<e>]&gt;</e>`},
+	{"text with CR LF only", "<e>a\r\nb</e>", "<e>a\nb</e>"},
 	{"text with CR", "<e>a\r\nb&#13;&#xD;\r\nc&#10;\td</e>", "<e>a\nb&#xD;&#xD;\nc\n\td</e>"},
 	{"attribute value", `<e a='"&quot;&apos;>&gt;&lt;&amp;&#9;&#10;&#13;&#32; é'/>`,
 		`<e a="&quot;&quot;'>>&lt;&amp;&#x9;&#xA;&#xD;  é"></e>`},
+	{"attribute value with a quote only", `<e a='"' b="'"/>`, `<e a="&quot;" b="'"></e>`},
 	{"attributes are sorted by name", `<e b="" B="" a="" _="" a.b="" a-b=""/>`, `<e B="" _="" a="" a-b="" a.b="" b=""></e>`},
-	{"attributes are sorted by namespace, not by prefix",
+	{"attributes are sorted by namespace",
 		`<e xmlns:a="urn:z" xmlns:b="urn:y" xml:lang="en" a:a="" b:z="" z=""/>`,
 		`<e xmlns:a="urn:z" xmlns:b="urn:y" z="" xml:lang="en" b:z="" a:a=""></e>`},
 	{"declarations are sorted by prefix", `<b:e xmlns:b="urn:1" xmlns:a="urn:2" xmlns:B="urn:3" xmlns="urn:4" a:x="" B:x=""/>`,
@@ -127,6 +133,64 @@ func TestCanonicalOfSharedMessages(t *testing.T) {
 	}
 }
 
+// Small random documents, in which the same few names meet in every way.
+func TestCanonicalOfRandomDocuments(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	scanned := 0
+	for range 3000 {
+		src := []byte(randomElement(random, 4))
+		if _, err := soap.Scan(src, soap.Answer); err == nil {
+			scanned++
+			compareWithTwin(t, src, 20)
+		}
+	}
+	if scanned < 1000 {
+		t.Errorf("got %d documents that are scanned, want more", scanned)
+	}
+}
+
+func randomElement(random *rand.Rand, depth int) string {
+	pick := func(all ...string) string { return all[random.IntN(len(all))] }
+	const bound = ` xmlns:p="urn:1" xmlns:q="urn:2"`
+	name := pick("a", "b", "p:a", "p:b", "q:a")
+	var b strings.Builder
+	b.WriteString("<" + name)
+	if depth == 4 {
+		b.WriteString(bound)
+	}
+	for _, attr := range []string{
+		` xmlns="` + pick("", "urn:1", "urn:2") + `"`, ` xmlns:r="urn:` + pick("1", "2", "3") + `"`,
+		` p:x="` + pick("", "&lt;", "'") + `"`, ` q:` + pick("w", "x", "y") + `='&#9;"'`, ` z=""`, ` a="&amp;"`, ` xml:lang="en"`,
+	} {
+		if random.IntN(3) == 0 {
+			b.WriteString(attr)
+		}
+	}
+	if depth < 4 && random.IntN(3) == 0 {
+		b.WriteString(` xmlns:` + pick("p", "q") + `="urn:` + pick("1", "2", "3") + `"`)
+	}
+	b.WriteString(">")
+	if depth == 0 {
+		b.WriteString(pick("", "x", "&gt;>\r\n", "&#13;]]"))
+	}
+	for range random.IntN(depth + 1) {
+		b.WriteString(pick("", " ", "\r\n", "<!-- c -->") + randomElement(random, depth-1))
+	}
+	return b.String() + "</" + name + ">"
+}
+
+// XML-20: a canonical form that is nothing, or that elements are missing from.
+func TestIsVoid(t *testing.T) {
+	for form, want := range map[string]bool{"": true, "<a></a": true, "<a></a>": false, "<a><b></b>": false} {
+		if got := xmlsig.IsVoid([]byte(form), 1); got != want {
+			t.Errorf("%q: got %v, want %v", form, got, want)
+		}
+	}
+	if !xmlsig.IsVoid([]byte("<a><b></b>"), 2) {
+		t.Error("a part is no form of the whole")
+	}
+}
+
 // SIG-09: a namespace that is declared once and used everywhere is written
 // everywhere, up to a limit.
 func TestCanonicalIsBounded(t *testing.T) {
@@ -154,6 +218,39 @@ func TestCanonicalIsBounded(t *testing.T) {
 			}
 		})
 	}
+}
+
+// SIG-09: 2,000 declarations in scope at once are not even scanned; as many,
+// one after the other inside all that the scanner allows, are read.
+func TestCanonicalOfManyNamespaces(t *testing.T) {
+	if _, err := soap.Scan([]byte(nested(31, 64)), soap.Answer); ruleOf(t, err) != "DOS-03" {
+		t.Errorf("got %v, want DOS-03", err)
+	}
+	src := manyNamespaces()
+	d := scan(t, src)
+	if n := len(slices.Collect(d.Namespaces())); n < 2000 || len(src) > 64<<10 {
+		t.Fatalf("got %d declarations in %d bytes", n, len(src))
+	}
+	compareOne(t, d, 0, -1)
+}
+
+// nested returns elements in each other with so many declarations and
+// attributes each, which use them.
+func nested(depth, declarations int) string {
+	var open strings.Builder
+	for level := range depth {
+		open.WriteString("<e")
+		for i := range declarations {
+			fmt.Fprintf(&open, ` xmlns:p%d-%d="urn:%d" p%d-%d:a=""`, level, i, i, level, i)
+		}
+		open.WriteString(">")
+	}
+	return strings.Replace(open.String()+strings.Repeat("</e>", depth), "></e>", ">%s</e>", 1)
+}
+
+func manyNamespaces() string {
+	const inner = `<p0-0:f xmlns:a="urn:0" xmlns:b="urn:1" xmlns:c="urn:2" xmlns:d="urn:3" b:x="" p0-1:y=""/>`
+	return strings.Replace(nested(31, 4), "%s", strings.Repeat(inner, 480), 1)
 }
 
 // FuzzCanonical checks that what the scanner accepts has the canonical form

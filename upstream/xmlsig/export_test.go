@@ -1,4 +1,7 @@
 package xmlsig
 
-// AppendCanonical is what Verify digests.
-var AppendCanonical = appendCanonical
+// What Verify digests, and what it refuses to digest.
+var (
+	AppendCanonical = appendCanonical
+	IsVoid          = isVoid
+)

@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"encoding/pem"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -65,6 +66,10 @@ func refusedAlgorithms(t *testing.T, strong, weak, p256, p384 crypto.Signer) []r
 		{"P-384 under the name of ecdsa-sha256", more("ecdsa-sha256"), digestSHA256, p384, crypto.SHA256, signRS(p384, crypto.SHA256), "SIG-05"},
 		{"P-256 under the name of ecdsa-sha384", more("ecdsa-sha384"), digestSHA256, p256, crypto.SHA256, signRS(p256, crypto.SHA384), "SIG-05"},
 		{"ECDSA in ASN.1", more("ecdsa-sha256"), digestSHA256, p256, crypto.SHA256, asn1, "SIG-05"},
+		{"ECDSA with a zero between", more("ecdsa-sha256"), digestSHA256, p256, crypto.SHA256, func(b []byte) ([]byte, error) {
+			value, err := signRS(p256, crypto.SHA256)(b)
+			return slices.Insert(value, 32, 0), err
+		}, "SIG-05"},
 		{"ECDSA of zeros", more("ecdsa-sha256"), digestSHA256, p256, crypto.SHA256, func([]byte) ([]byte, error) { return make([]byte, 64), nil }, "SIG-05"},
 		{"SHA-512 under the name of SHA-256", rsaSHA256, digestSHA256, strong, crypto.SHA512, rsa256, "SIG-07"},
 		{"SHA-256 under the name of SHA-512", rsaSHA256, digestSHA512, strong, crypto.SHA256, rsa256, "SIG-07"},
@@ -133,6 +138,8 @@ var shapes = []struct {
 	{"only exclusive", []string{enveloped, ""}, "SIG-03"},
 	{"no Transforms", []string{"<ds:Transforms>" + enveloped + exclusive + "</ds:Transforms>", ""}, "SIG-03"},
 	{"transforms in the other order", []string{enveloped + exclusive, exclusive + enveloped}, "SIG-03"},
+	{"exclusive twice", []string{enveloped, exclusive}, "SIG-03"},
+	{"another attribute of a Transform", []string{"<ds:Transform Algorithm", "<ds:Transform Name"}, "SIG-03"},
 	{"three transforms", []string{exclusive, exclusive + exclusive}, "SIG-03"},
 	{"inclusive transform", []string{exclusive, strings.Replace(exclusive, excC14N, `"http://www.w3.org/TR/2001/REC-xml-c14n-20010315"`, 1)}, "SIG-03"},
 	{"XSLT", []string{exclusive, `<ds:Transform Algorithm="http://www.w3.org/TR/1999/REC-xslt-19991116"><x:stylesheet xmlns:x="http://www.w3.org/1999/XSL/Transform" version="1.0"><x:template match="/"><x:copy-of select="document('` + canary + `')"/></x:template></x:stylesheet></ds:Transform>`}, "SIG-03"},
@@ -153,6 +160,9 @@ var shapes = []struct {
 	{"a URI with a reference", []string{uri20, strings.Replace(uri20, "_", "&#x5f;", 1)}, "SIG-03"},
 	{"a URI with a type", []string{uri20, uri20 + ` Type="http://www.w3.org/2000/09/xmldsig#Object"`}, "SIG-03"},
 	{"a Reference with an id", []string{uri20, uri20 + ` Id="_r"`}, "SIG-03"},
+	{"a Signature that is no child", []string{"<ds:Signature ", "<x><ds:Signature ", "</ds:Signature>", "</ds:Signature></x>"}, "SIG-03"},
+	{"the Signature twice", []string{"<Subject>", `<ds:Signature xmlns:ds="http://www.w3.org/2000/09/xmldsig#"><ds:SignedInfo>` + method +
+		`<ds:SignatureMethod Algorithm=` + rsaSHA256 + `/>` + reference + `</ds:SignedInfo><ds:SignatureValue>AAAA</ds:SignatureValue></ds:Signature><Subject>`}, "SIG-03"},
 	{"a second Signature", []string{"<Subject>", `<Signature xmlns="http://www.w3.org/2000/09/xmldsig#"/><Subject>`}, "SIG-03"},
 	{"a Signature in an attribute", []string{"<AttributeValue>staff<", `<AttributeValue><Signature xmlns="http://www.w3.org/2000/09/xmldsig#"/><`}, "SIG-03"},
 
@@ -175,6 +185,10 @@ var shapes = []struct {
 	{"a relative namespace in use", []string{"<AttributeStatement>", `<AttributeStatement><x:y xmlns:x="x/y"/>`}, "XML-20"},
 	{"a relative namespace not in use", []string{"<AttributeStatement>", `<AttributeStatement xmlns:x="//example.com">`}, "XML-20"},
 	{"a relative namespace around", []string{"<s:Body>", `<s:Body xmlns:x="1:2">`}, "XML-20"},
+	{"a namespace with a letter that is not ASCII", []string{"<AttributeStatement>", `<AttributeStatement xmlns:x="urn:é">`}, "XML-20"},
+	{"a namespace that is a scheme", []string{"<AttributeStatement>", `<AttributeStatement xmlns:x="urn:">`}, "XML-20"},
+	{"a namespace that is a name", []string{"<AttributeStatement>", `<AttributeStatement xmlns:x="urn">`}, "XML-20"},
+	{"a namespace with a port", []string{"<AttributeStatement>", `<AttributeStatement xmlns:x="x+y-1.z://h:1/?a#b">`}, ""},
 	{"a default namespace taken back", []string{"staff", `<x xmlns=""/>`}, ""},
 }
 

@@ -103,7 +103,7 @@ func (s *signature) attribute(e *soap.Element, name string) (value []byte) {
 	switch {
 	case name == "" && n > 0:
 		s.err = refuse("SIG-03", e, "attribute where none may be")
-	case name != "" && (n != 1 || value == nil):
+	case name != "" && n != 1:
 		s.err = refuse("SIG-03", e, "need one attribute, "+name)
 	}
 	return value
@@ -163,7 +163,7 @@ func (s *signature) named(certificates []*x509.Certificate) int {
 			continue
 		}
 		text := s.doc.Source[e.ContentStart:e.ContentEnd]
-		der, err := base64.StdEncoding.AppendDecode(nil, bytes.TrimSpace(text))
+		der, err := base64.StdEncoding.AppendDecode(nil, text)
 		if err != nil {
 			continue
 		}

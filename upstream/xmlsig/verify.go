@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	dsig "github.com/russellhaering/goxmldsig"
 
@@ -235,7 +236,7 @@ func enveloped(d *soap.Document, assertion *soap.Element) (*soap.Element, error)
 func (s *signature) checkDigest(assertion *soap.Element) error {
 	for space := range s.doc.Namespaces() {
 		if !isAbsolute(space) {
-			return refuse("XML-20", assertion, "a namespace is relative, which has no canonical form")
+			return refuse("XML-20", assertion, "a namespace in the document is no absolute URI")
 		}
 	}
 	if subtle.ConstantTimeCompare(s.digestValue, sum(s.digest, nil)) == 1 {
@@ -251,19 +252,23 @@ func (s *signature) checkDigest(assertion *soap.Element) error {
 	return nil
 }
 
-// isAbsolute reports whether a namespace is empty or begins with a scheme (RFC
-// 3986, section 3.1).
+// isAbsolute reports whether a namespace is empty or a scheme with something
+// behind it in printable ASCII (RFC 3986, section 4.3). Readers have failed on
+// other ones in the midst of canonicalization, and gone on with nothing.
 func isAbsolute(space string) bool {
-	for i, c := range []byte(space) {
+	scheme, rest, found := strings.Cut(space, ":")
+	for i, c := range []byte(scheme) {
 		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
-		switch {
-		case letter, i > 0 && ('0' <= c && c <= '9' || c == '+' || c == '-' || c == '.'):
-			continue
-		default:
-			return i > 0 && c == ':'
+		if !letter && (i == 0 || c != '+' && c != '-' && c != '.' && (c < '0' || c > '9')) {
+			return false
 		}
 	}
-	return space == ""
+	for _, c := range []byte(rest) {
+		if c <= ' ' || c >= 0x7f {
+			return false
+		}
+	}
+	return space == "" || found && scheme != "" && rest != ""
 }
 
 // checkValue returns the pinned certificate whose key signed. Where KeyInfo
