@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"os"
 	"runtime/debug"
-	"strings"
 	"time"
 )
 
@@ -75,19 +74,8 @@ func (c *conn) request(ctx context.Context, x *exchange) *http.Request {
 		x.body.err = io.EOF
 	}
 	r := new(http.Request).WithContext(ctx)
-	r.Method, r.RequestURI, r.URL, r.Host = text[:h.method], text[h.method+1:h.target], &x.url, h.host
-	// The host of an absolute target counts (RFC 9112, section 3.2.2).
-	if _, rest, ok := strings.Cut(r.RequestURI, "://"); ok && r.RequestURI[0] != '/' {
-		r.Host, _, _ = strings.Cut(rest, "/")
-	}
-	r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.1", 1, 1
-	if h.old {
-		r.Proto, r.ProtoMinor = "HTTP/1.0", 0
-	}
-	r.Header, r.Body, r.ContentLength = h.header(text), &x.body, int64(h.bytes)
-	if h.chunked {
-		r.ContentLength = -1
-	}
+	h.fill(r, text)
+	r.URL, r.Body = &x.url, &x.body
 	r.RemoteAddr, r.TLS = c.peer, c.state
 	return r
 }

@@ -176,6 +176,23 @@ func (h *head) check() *violation {
 	return nil
 }
 
+// fill writes into r what a head says whose text is given.
+func (h *head) fill(r *http.Request, text string) {
+	r.Method, r.RequestURI, r.Host = text[:h.method], text[h.method+1:h.target], h.host
+	// The host of an absolute target counts (RFC 9112, section 3.2.2).
+	if _, rest, ok := strings.Cut(r.RequestURI, "://"); ok && r.RequestURI[0] != '/' {
+		r.Host, _, _ = strings.Cut(rest, "/")
+	}
+	r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.1", 1, 1
+	if h.old {
+		r.Proto, r.ProtoMinor = "HTTP/1.0", 0
+	}
+	r.Header, r.ContentLength = h.header(text), int64(h.bytes)
+	if h.chunked {
+		r.ContentLength = -1
+	}
+}
+
 // header returns the header lines but Host, with names in canonical form.
 func (h *head) header(text string) http.Header {
 	header := make(http.Header, len(h.fields))

@@ -83,7 +83,13 @@ func (s *Server) admit(r *http.Request) (*Route, *refusal.Refusal) {
 	case r.TLS == nil || r.TLS.ServerName != "" && !equalFold(r.TLS.ServerName, s.host):
 		return nil, refusal.New(refusal.WrongHost, "TLS server name differs from host")
 	}
-	route := find(s.routes, r.RequestURI)
+	return Find(s.routes, r)
+}
+
+// Find returns the route of a request, or says why there is none. What is wrong
+// with the method comes with the route of the path.
+func Find(routes []Route, r *http.Request) (*Route, *refusal.Refusal) {
+	route := find(routes, r.RequestURI)
 	switch {
 	case route == nil:
 		return nil, refusal.New(refusal.WrongPath, "path %.200q", r.RequestURI)

@@ -1,0 +1,42 @@
+package edge
+
+import (
+	"bytes"
+	"net/http"
+)
+
+// A HeadError says why a connection would end at a head that was captured. It
+// never quotes the head.
+type HeadError struct {
+	Rule   string // of security.md
+	Offset int    // of the line
+	Msg    string
+}
+
+// Error implements error.
+func (e *HeadError) Error() string { return e.Rule + ": " + e.Msg }
+
+// ReadHead reads the request line and the header lines that b begins with by
+// the rules of a connection, of which limit bytes are the most. The request has
+// no body, which begins at b[size:], and neither URL nor address; of its host
+// nothing is judged but the form. The error is a *HeadError.
+func ReadHead(b []byte, limit int) (r *http.Request, size int, err error) {
+	h := head{limit: limit}
+	done, v := h.feed(b)
+	switch {
+	case v != nil:
+		line := bytes.LastIndexByte(b[:max(h.size-1, 0)], '\n') + 1
+		switch {
+		case v.status == http.StatusRequestHeaderFieldsTooLarge && len(h.fields) < maxHeaders:
+			line = h.size // which is not counted yet
+		case line == h.size-len("\r\n"):
+			line = 0 // it takes all lines to see it
+		}
+		return nil, 0, &HeadError{Rule: v.rule, Offset: line, Msg: v.msg}
+	case !done:
+		return nil, 0, &HeadError{Rule: "HTTP-15", Offset: len(b), Msg: "the head is cut short"}
+	}
+	r = new(http.Request)
+	h.fill(r, string(b[:h.size]))
+	return r, h.size, nil
+}
