@@ -30,8 +30,8 @@ func (a *Answer) Certificate() []byte {
 
 // Signed returns the message as it was scanned and the token in it, for a check
 // of the token's signature: the element that is verified there is the one that
-// Assertion was read from (security.md, SIG-01). Both are nil unless the Answer
-// is from ReadAnswer.
+// Assertion was read from (security.md, SIG-01). Both are nil where no token was
+// found.
 func (a *Answer) Signed() (*soap.Document, *soap.Element) { return a.doc, a.token }
 
 // child returns the first child of e with that name.
