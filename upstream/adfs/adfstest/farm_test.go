@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"stsgate/testdata"
 	"stsgate/upstream/adfs/adfstest"
 )
 
@@ -195,13 +196,7 @@ func TestDocuments(t *testing.T) {
 
 // TestSignature has an independent program verify the signatures.
 func TestSignature(t *testing.T) {
-	xmlsec1, err := exec.LookPath("xmlsec1")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip("xmlsec1 is not installed")
-	}
+	xmlsec1 := testdata.Program(t, "xmlsec1")
 	f := start(t, adfstest.Config{})
 	dir := t.TempDir()
 	key := filepath.Join(dir, "signer.pem")
