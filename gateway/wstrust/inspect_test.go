@@ -92,3 +92,35 @@ func TestCarrierIsNamed(t *testing.T) {
 		}
 	}
 }
+
+// Of a request that breaks a rule early, what it asks for and by whom is read
+// all the same, and never its password.
+func TestInspectGoesOn(t *testing.T) {
+	message := string(testdata.Message(t, "rst/msal-net-13.xml"))
+	username := func(s string) string { return strings.Replace(message, "<s:Body>", s+"<s:Body>", 1) }
+	for _, c := range []struct {
+		name, message string
+		credential    wstrust.Credential
+		user          string
+	}{
+		{"a header block that is not known", strings.Replace(message, "<s:Header>", `<s:Header><x xmlns="urn:x"/>`, 1), wstrust.CredentialUsername, "alice@contoso.example"},
+		{"a time without a zone", strings.Replace(message, "Z</", "</", 1), wstrust.CredentialUsername, "alice@contoso.example"},
+		{"a child twice in the request", strings.Replace(message, "<wst:KeyType>", "<wst:KeyType/><wst:KeyType>", 1), wstrust.CredentialUsername, "alice@contoso.example"},
+		{"two tokens and a text", strings.Replace(message, "<wsse:UsernameToken", "x<wsse:BinarySecurityToken/><wsse:UsernameToken", 1), wstrust.CredentialSeveral, ""},
+		{"an element outside Header and Body", username("<x/>"), wstrust.CredentialNone, ""},
+	} {
+		if c.message == message {
+			t.Fatalf("%s: the message is as it was", c.name)
+		}
+		r, err := wstrust.Inspect(wstrust.Inbound{Body: []byte(c.message), Now: clock})
+		if err == nil || r.Credential != c.credential || c.credential == wstrust.CredentialUsername && r.Username != c.user {
+			t.Errorf("%s: got %v, credential %v, user %q, want a refusal, %v, %q", c.name, err, r.Credential, r.Username, c.credential, c.user)
+		}
+		if c.credential != wstrust.CredentialNone && (r.Type != wstrust.Issue || r.AppliesTo == "") {
+			t.Errorf("%s: got type %v for %q", c.name, r.Type, r.AppliesTo)
+		}
+		if len(r.Password.Bytes()) > 0 {
+			t.Errorf("%s: the password is there", c.name)
+		}
+	}
+}

@@ -47,8 +47,9 @@ func ReadRequest(in Inbound) (*Request, error) {
 
 // Inspect is ReadRequest for a person who wants to know what a refused
 // message is: with an error, too, it returns a Request, which has what was
-// read before the rule was broken, and never the password. What was
-// understood and is not answered is refused last, so that nothing is missing.
+// read before the rule was broken and, beyond it, what is asked for and by
+// whom, and never the password. What was understood and is not answered is
+// refused last, so that nothing is missing.
 func Inspect(in Inbound) (*Request, error) {
 	x := reader{in: in, r: &Request{Body: in.Body}, fresh: make([]byte, 0, 256)}
 	if err := x.open(in.Body, soap.Request); err != nil {
@@ -56,6 +57,9 @@ func Inspect(in Inbound) (*Request, error) {
 	}
 	x.r.SOAP = x.env.Version
 	err := x.read()
+	if err != nil {
+		x.salvage()
+	}
 	x.keep()
 	if err != nil {
 		x.r.Password.Wipe()
