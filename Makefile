@@ -4,7 +4,7 @@ FUZZTIME ?= 20s
 RACE     := $(shell command -v gcc >/dev/null 2>&1 && echo -race)
 # What the tests drive: an independent judge of signatures, the baseline of the
 # benchmark, promtool, real WS-Trust clients, the readers of .NET.
-DEPS     := xmlsec1 nginx-light prometheus python3-msal python3-zeep curl \
+DEPS     := xmlsec1 nginx-light prometheus python3-msal python3-zeep curl systemd \
             mono-mcs mono-runtime libmono-system-runtime-serialization4.0-cil
 
 .PHONY: all run build test lint bench fuzz oracle golden deps image

@@ -17,6 +17,7 @@ import (
 	"stsgate/deploy"
 	"stsgate/gateway/config"
 	"stsgate/policy"
+	"stsgate/testdata"
 )
 
 func demoFiles(t *testing.T) map[string][]byte {
@@ -151,7 +152,7 @@ func TestExampleHasEveryKey(t *testing.T) {
 
 // TestUnit holds what systemd says of the unit (security.md, DEP-01).
 func TestUnit(t *testing.T) {
-	program(t, "systemd-analyze")
+	testdata.Program(t, "systemd-analyze")
 	out, err := exec.CommandContext(t.Context(), "systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=15", "./stsgate.service").CombinedOutput()
 	if err != nil {
 		t.Errorf("exposure above 1.5: %v\n%s", err, out)
@@ -205,16 +206,4 @@ func read(t *testing.T, name string) []byte {
 		t.Fatal(err)
 	}
 	return b
-}
-
-// program skips the test without a program of Debian, but not in CI.
-func program(t *testing.T, name string) {
-	t.Helper()
-	if _, err := exec.LookPath(name); err == nil {
-		return
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("%s is not installed", name)
-	}
-	t.Skipf("%s is not installed", name)
 }

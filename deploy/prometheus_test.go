@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v4"
+
+	"stsgate/testdata"
 )
 
 // unknown returns the metrics that an expression names and nobody exports.
@@ -29,7 +31,7 @@ func unknown(t *testing.T, expr string) []string {
 }
 
 func TestPromtool(t *testing.T) {
-	program(t, "promtool")
+	testdata.Program(t, "promtool")
 	for _, args := range [][]string{{"check", "rules", "alerts.yaml"}, {"test", "rules", "alerts_test.yaml"}} {
 		cmd := exec.CommandContext(t.Context(), "promtool", args...)
 		cmd.Dir = "prometheus"
@@ -150,7 +152,7 @@ func TestDashboard(t *testing.T) {
 
 // TestDashboardQueries has promtool parse what Grafana would send.
 func TestDashboardQueries(t *testing.T) {
-	program(t, "promtool")
+	testdata.Program(t, "promtool")
 	var d struct{ Panels []panel }
 	if err := json.Unmarshal(read(t, "grafana/stsgate.json"), &d); err != nil {
 		t.Fatal(err)

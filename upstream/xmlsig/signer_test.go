@@ -24,6 +24,7 @@ import (
 	"github.com/beevik/etree"
 	dsig "github.com/russellhaering/goxmldsig"
 
+	"stsgate/testdata"
 	"stsgate/upstream/xmlsig"
 )
 
@@ -183,7 +184,7 @@ func TestSignatureShape(t *testing.T) {
 }
 
 func TestSignedVerifiesInXMLSec1(t *testing.T) {
-	xmlsec1 := program(t, "xmlsec1")
+	xmlsec1 := testdata.Program(t, "xmlsec1")
 	for name, key := range map[string]crypto.Signer{
 		"RSA": rsaKey(t, 2048), "RSA in hardware": opaque{rsaKey(t, 3072)},
 		"ECDSA": ecdsaKey(t, elliptic.P256()), "ECDSA in hardware": opaque{ecdsaKey(t, elliptic.P256())},
@@ -334,19 +335,6 @@ func BenchmarkSign(b *testing.B) {
 			}
 		})
 	}
-}
-
-// program finds a Debian program, which CI must have.
-func program(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil && os.Getenv("CI") == "true" {
-		t.Fatal(err)
-	}
-	if err != nil {
-		t.Skip(err)
-	}
-	return path
 }
 
 func write(t *testing.T, name string, b []byte) {
