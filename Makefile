@@ -32,7 +32,7 @@ bench: build               ## Go benchmarks, then the gateway beside nginx
 
 fuzz:                      ## each fuzz target for FUZZTIME
 	@grep -rno '^func Fuzz[A-Za-z0-9]*' --include='*_test.go' . | while IFS=: read -r file _ fn; do \
-	  $(GO) test "$$(dirname "$$file")" -run='^$$' -fuzz="^$${fn#func }$$" -fuzztime=$(FUZZTIME) || exit 1; done
+	  $(GO) test "$$(dirname "$$file")" -run='^$$' -fuzz="^$${fn#func }$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=5x || exit 1; done
 
 oracle:                    ## 300,000 changed messages through the scanner and .NET's readers; ORACLE_SEED repeats a run
 	ORACLE_DOCS=$${ORACLE_DOCS:-300000} $(GO) test ./gateway/wstrust -run='^TestOracle$$' -count=1 -timeout=30m -v
