@@ -31,10 +31,16 @@ const (
 type wire struct {
 	net.Conn
 	received atomic.Uint64 // bytes
+	ahead    []byte        // arrived with a PROXY header and is not yet read
 }
 
 // Read implements net.Conn.
 func (w *wire) Read(p []byte) (int, error) {
+	if len(w.ahead) > 0 {
+		n := copy(p, w.ahead)
+		w.ahead = w.ahead[n:]
+		return n, nil
+	}
 	n, err := w.Conn.Read(p)
 	w.received.Add(uint64(max(n, 0)))
 	return n, err
@@ -48,7 +54,7 @@ type conn struct {
 	net.Conn // above TLS
 	wire     *wire
 	server   *Server
-	peer     string               // address of the client
+	peer     string               // address that connected, here or to a proxy that announced it
 	state    *tls.ConnectionState // since the handshake
 
 	// The goroutine's own, and the watch's while that reads.
@@ -97,6 +103,9 @@ func (c *conn) serve() {
 func (c *conn) handshake() bool {
 	t := c.Conn.(*tls.Conn)
 	_ = t.SetDeadline(time.Now().Add(c.server.headerTimeout))
+	if !c.announced() {
+		return false
+	}
 	if err := t.Handshake(); err != nil {
 		c.server.log.Debug("tls handshake failed", "peer", c.peer, "err", err)
 		return false

@@ -1,7 +1,7 @@
-// Package edge is where clients connect: listeners, TLS and its certificates,
-// the discipline of HTTP/1.1 lines, paths, methods and hosts, and the drain
-// before a stop. It speaks HTTP/1.1 itself, as much of it as WS-Trust needs,
-// and gives each request to an http.Handler.
+// Package edge is where clients connect: listeners, the PROXY protocol, TLS and
+// its certificates, the discipline of HTTP/1.1 lines, paths, methods and hosts,
+// and the drain before a stop. It speaks HTTP/1.1 itself, as much of it as
+// WS-Trust needs, and gives each request to an http.Handler.
 //
 // It must never repair a request: what is not plain is refused, never cleaned,
 // decoded or redirected. It knows nothing of SOAP and looks into no body.
@@ -17,6 +17,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,8 +36,15 @@ type Config struct {
 	Refuse func(http.ResponseWriter, *http.Request, *refusal.Refusal)
 	// Certificates is shown to clients.
 	Certificates *Certificates
-	// HeaderTimeout is for a TLS handshake, and for the request line with all
-	// header lines. Default: 5s (security.md, DOS-01).
+	// Proxies are the only addresses that may connect, if there are any. They
+	// must send a header of the PROXY protocol, version 1 or 2, ahead of TLS;
+	// RemoteAddr is then the source that it names, or the proxy's own address
+	// when it names none. Default: none, everybody may connect and no such
+	// header is read (security.md, HDR-04).
+	Proxies []netip.Prefix
+	// HeaderTimeout is for a TLS handshake with the PROXY header before it, and
+	// for the request line with all header lines. Default: 5s (security.md,
+	// DOS-01).
 	HeaderTimeout time.Duration
 	// IdleTimeout is how long a connection is kept between two requests.
 	// Default: 60s.
@@ -56,6 +64,7 @@ type Server struct {
 	host          string
 	routes        []Route
 	refuse        func(http.ResponseWriter, *http.Request, *refusal.Refusal)
+	proxies       []netip.Prefix
 	headerTimeout time.Duration
 	idleTimeout   time.Duration
 	headerBytes   int
@@ -79,7 +88,7 @@ func New(c Config) (*Server, error) {
 		return nil, errors.New("edge: host, refuse, certificates and log are required")
 	}
 	return &Server{
-		host: c.Host, routes: c.Routes, refuse: c.Refuse,
+		host: c.Host, routes: c.Routes, refuse: c.Refuse, proxies: c.Proxies,
 		headerTimeout: cmp.Or(c.HeaderTimeout, 5*time.Second),
 		idleTimeout:   cmp.Or(c.IdleTimeout, time.Minute),
 		headerBytes:   cmp.Or(c.HeaderBytes, 16<<10),

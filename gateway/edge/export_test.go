@@ -2,7 +2,9 @@ package edge
 
 import (
 	"crypto/tls"
+	"io"
 	"net"
+	"net/netip"
 	"time"
 )
 
@@ -15,4 +17,9 @@ func (s *Server) ServePlain(nc net.Conn) []byte {
 	for c.await(time.Minute) && c.exchange() {
 	}
 	return c.in
+}
+
+// ReadAnnouncement reads a header of the PROXY protocol.
+func ReadAnnouncement(r io.Reader) (source netip.AddrPort, ahead []byte, err error) {
+	return readAnnouncement(r)
 }
