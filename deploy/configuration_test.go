@@ -163,7 +163,7 @@ func TestDocumentedDefaults(t *testing.T) {
 			}
 		default:
 			tree := parse(t, base)
-			set(tree, k.path, value)
+			set(tree, k.path, scalar(t, value))
 			if with := load(t, dir, tree); !reflect.DeepEqual(with, without) {
 				t.Errorf("%s: the comment says %s, got %v", k.path, value, got)
 			}
@@ -193,10 +193,20 @@ func at(tree map[string]any, path string) (any, bool) {
 	return value, there && !more
 }
 
+// scalar returns a value as it is when written without quotes.
+func scalar(t *testing.T, text string) any {
+	return parse(t, "value: "+text)["value"]
+}
+
+// set puts a value at a path, in the first item of a list.
 func set(tree map[string]any, path string, value any) {
 	first, rest, more := strings.Cut(path, ".")
 	if !more {
 		tree[first] = value
+		return
+	}
+	if list, ok := strings.CutSuffix(first, "[]"); ok {
+		set(tree[list].([]any)[0].(map[string]any), rest, value)
 		return
 	}
 	below, ok := tree[first].(map[string]any)
@@ -230,6 +240,10 @@ func field(v reflect.Value, path string) reflect.Value {
 	for v.Kind() == reflect.Pointer {
 		v = v.Elem()
 	}
+	if v.Kind() == reflect.Slice {
+		v = v.Index(0)
+	}
+	first = strings.TrimSuffix(first, "[]")
 	for f, value := range v.Fields() {
 		if f.Tag.Get("yaml") == first && more {
 			return field(value, rest)

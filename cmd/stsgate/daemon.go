@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"slices"
 	"sync/atomic"
@@ -122,11 +123,16 @@ func (d *daemon) listen() error {
 		return err
 	}
 	for i, l := range d.c.Listen {
+		var proxies []netip.Prefix
+		if l.ProxyProtocol {
+			proxies = d.c.Clients.Proxies
+		}
 		s, err := edge.New(edge.Config{
 			Host:          d.c.Host,
 			Routes:        routes,
 			Refuse:        d.gateway.Refuse,
 			Certificates:  d.parts.certificates[i],
+			Proxies:       proxies,
 			HeaderTimeout: d.c.Timeouts.Header,
 			IdleTimeout:   d.c.Timeouts.Idle,
 			HeaderBytes:   int(d.c.Limits.Headers),

@@ -26,7 +26,7 @@ type Record struct {
 	// The transaction id, which the client finds in a fault's text.
 	Transaction string `json:"transaction.id"`
 
-	// The address that connected.
+	// The address that connected: here or, where listen[].proxy_protocol is set, to the proxy that says so in its PROXY header.
 	Source netip.Addr `json:"source.ip,omitzero"`
 	// The client's address, after proxies that are believed.
 	Client netip.Addr `json:"client.ip,omitzero"`

@@ -18,6 +18,11 @@ func (d *decoder) check(c *Config) {
 	if err := checkURL(c.URL, c.Host); c.URL != "" && err != nil {
 		d.checkf("url", "%v", err)
 	}
+	for i, l := range c.Listen {
+		if l.ProxyProtocol && len(c.Clients.Proxies) == 0 {
+			d.checkf("listen["+strconv.Itoa(i)+"].proxy_protocol", "needs clients.proxies, the only ones who may connect there")
+		}
+	}
 	d.checkEndpoints(c.Endpoints)
 	d.checkUpstream(c)
 	d.sizes(c)

@@ -73,6 +73,13 @@ type Listen struct {
 	// TLS is the certificate that is shown on this address. Required. Takes
 	// effect on restart, apart from the keys that say otherwise.
 	TLS TLS `yaml:"tls" check:"required"`
+	// ProxyProtocol tells that the proxies in front pass connections on to this
+	// address with a header of the PROXY protocol, version 1 or 2, ahead of TLS.
+	// The source that it names is then who connected; the proxy is where it names
+	// none (LOCAL, UNKNOWN). Only the proxies in clients.proxies may connect here,
+	// and none without that header; on other addresses it is never read. Default:
+	// false. Takes effect on restart.
+	ProxyProtocol bool `yaml:"proxy_protocol"`
 }
 
 // TLS is a certificate with its key.
@@ -103,9 +110,9 @@ type Probe struct {
 // Clients says whose word about a client's address is believed.
 type Clients struct {
 	// Proxies are the addresses and prefixes of the proxies in front whose
-	// X-Forwarded-For is believed, such as 10.0.0.7 or 10.0.0.0/28. Prefixes
-	// have no host bits set. Default: empty, nobody is believed. Takes effect
-	// on restart.
+	// X-Forwarded-For is believed, and whose PROXY header where an address asks
+	// for one, such as 10.0.0.7 or 10.0.0.0/28. Prefixes have no host bits set.
+	// Default: empty, nobody is believed. Takes effect on restart.
 	Proxies []netip.Prefix `yaml:"proxies"`
 	// ExchangeOnline are the addresses and prefixes of Exchange Online, whose
 	// X-MS-Forwarded-Client-IP is believed: a list, or a file. Rules on networks
@@ -224,7 +231,8 @@ type Limits struct {
 // Timeouts bounds how long a client may take, and a stop.
 type Timeouts struct {
 	// Header is for the request line with all header lines, and for the TLS
-	// handshake. Default: 5s, above 0, at most 1m. Takes effect on restart.
+	// handshake with the PROXY header before it. Default: 5s, above 0, at most
+	// 1m. Takes effect on restart.
 	Header time.Duration `yaml:"header"`
 	// Body is for the whole body. Default: 10s, above 0, at most 1m. Takes
 	// effect on restart.

@@ -236,6 +236,11 @@ func (d *decoder) set(n *yaml.Node, v reflect.Value, opts options) error {
 			return err
 		}
 		*p = prefix
+	case *bool:
+		if n.ShortTag() != "!!bool" || n.Value != "true" && n.Value != "false" {
+			return fmt.Errorf("want true or false without quotes, got %s", shown(n))
+		}
+		*p = n.Value == "true"
 	default:
 		return d.text(n, v, opts)
 	}

@@ -111,7 +111,7 @@ func TestLoadFull(t *testing.T) {
 	want := &config.Config{
 		Host:   "sts.contoso.example",
 		URL:    "https://sts.contoso.example:8443",
-		Listen: []config.Listen{{Address: "{{ GetPrivateIP }}:443", TLS: tls}, {Address: "[::1]:8443", TLS: tls}},
+		Listen: []config.Listen{{Address: "{{ GetPrivateIP }}:443", TLS: tls, ProxyProtocol: true}, {Address: "[::1]:8443", TLS: tls}},
 		Admin:  config.Admin{Address: "127.0.0.1:9191"},
 		Probe:  &config.Probe{Address: ":80"},
 		Clients: config.Clients{

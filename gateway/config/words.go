@@ -59,6 +59,8 @@ func want(v reflect.Value) string {
 		return "a size"
 	case netip.Prefix:
 		return "an address or a prefix"
+	case bool:
+		return "true or false"
 	case interface{ words() []string }:
 		return alternatives(p.words())
 	default:
