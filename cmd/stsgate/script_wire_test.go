@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -128,13 +129,24 @@ type wireExchange struct {
 	closed   bool // the gateway closed the connection
 }
 
-// dial connects to $LISTEN as a client that asks for a TLS server name.
-func (s *story) dial(ts *testscript.TestScript, serverName string) (*tls.Conn, error) {
+// dial connects to $LISTEN as a client that asks for a TLS server name, through
+// a proxy that says something ahead of TLS.
+func (s *story) dial(ts *testscript.TestScript, serverName, ahead string) (*tls.Conn, error) {
 	roots, err := readPool(filepath.Join(s.dir, "ca.pem"))
 	if err != nil {
 		return nil, err
 	}
-	return tls.Dial("tcp", ts.Getenv("LISTEN"), &tls.Config{RootCAs: roots, ServerName: serverName})
+	tcp, err := net.DialTimeout("tcp", ts.Getenv("LISTEN"), patience)
+	if err != nil {
+		return nil, err
+	}
+	_, _ = io.WriteString(tcp, ahead) // it may be closed already
+	conn := tls.Client(tcp, &tls.Config{RootCAs: roots, ServerName: serverName})
+	if err := errors.Join(conn.SetDeadline(time.Now().Add(patience)), conn.Handshake()); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, conn.SetDeadline(time.Time{})
 }
 
 // rawRequest makes the bytes of an HTTP request of a message.
@@ -165,13 +177,14 @@ func rawRequest(ts *testscript.TestScript, body []byte, o map[string]string) []b
 // post FILE [KEY=VALUE...] sends a message as raw HTTP and keeps what comes
 // back for answers, fault and header; the first body becomes answer.xml. Keys:
 // method, path, host, sni, type, length (Content-Length), header (one more),
-// then (a file whose request follows on the same connection at once), and
-// cut=yes (the client ends its side after the last byte).
+// then (a file whose request follows on the same connection at once), cut=yes
+// (the client ends its side after the last byte), and announce (the line of a
+// PROXY header ahead of TLS).
 func (s *story) post(ts *testscript.TestScript, args []string) error {
 	if len(args) == 0 {
 		return misuse("usage: post FILE [KEY=VALUE...]")
 	}
-	o, err := options(args[1:], "method path host sni type length header then cut")
+	o, err := options(args[1:], "method path host sni type length header then cut announce")
 	if err != nil {
 		return err
 	}
@@ -184,7 +197,11 @@ func (s *story) post(ts *testscript.TestScript, args []string) error {
 	if name == "" {
 		name = "localhost"
 	}
-	conn, err := s.dial(ts, name)
+	ahead := o["announce"]
+	if ahead != "" {
+		ahead += "\r\n"
+	}
+	conn, err := s.dial(ts, name, ahead)
 	if err != nil {
 		return err
 	}
@@ -309,7 +326,7 @@ func (s *story) begin(ts *testscript.TestScript, args []string) error {
 		return misuse("usage: begin FILE")
 	}
 	out := rawRequest(ts, []byte(ts.ReadFile(args[0])), nil)
-	conn, err := s.dial(ts, "localhost")
+	conn, err := s.dial(ts, "localhost", "")
 	if err != nil {
 		return err
 	}
@@ -338,7 +355,7 @@ func (s *story) serves(ts *testscript.TestScript, args []string) error {
 	if err != nil {
 		return misuse(err.Error())
 	}
-	conn, err := s.dial(ts, "localhost")
+	conn, err := s.dial(ts, "localhost", "")
 	if err != nil {
 		return err
 	}
