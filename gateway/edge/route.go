@@ -79,7 +79,7 @@ func lower(c byte) byte {
 func (s *Server) admit(r *http.Request) (*Route, *refusal.Refusal) {
 	switch {
 	case !equalFold(hostname(r.Host), s.host):
-		return nil, refusal.New(refusal.WrongHost, "host %.100q", r.Host)
+		return nil, refusal.New(refusal.WrongHost, "host %.100q", shown(r.Host))
 	case r.TLS == nil || r.TLS.ServerName != "" && !equalFold(r.TLS.ServerName, s.host):
 		return nil, refusal.New(refusal.WrongHost, "TLS server name differs from host")
 	}
@@ -92,15 +92,28 @@ func Find(routes []Route, r *http.Request) (*Route, *refusal.Refusal) {
 	route := find(routes, r.RequestURI)
 	switch {
 	case route == nil:
-		return nil, refusal.New(refusal.WrongPath, "path %.200q", r.RequestURI)
+		return nil, refusal.New(refusal.WrongPath, "path %.200q", shown(r.RequestURI))
 	case !slices.Contains(route.Methods, r.Method):
-		return route, refusal.New(refusal.WrongMethod, "method %.20q", r.Method)
+		return route, refusal.New(refusal.WrongMethod, "method %.10q", r.Method)
 	case len(r.Header["Upgrade"]) > 0:
-		return route, refusal.New(refusal.WrongMethod, "upgrade to %.20q", r.Header["Upgrade"][0])
+		return route, refusal.New(refusal.WrongMethod, "upgrade to %.10q", r.Header["Upgrade"][0])
 	case r.ContentLength != 0 && r.Method != http.MethodPost:
 		return route, refusal.New(refusal.TooLarge, "%s with a body", r.Method)
 	}
 	return route, nil
+}
+
+// shown is what the operator may see of a target or host: neither user
+// information nor a query, parameter or fragment, where browsers and other
+// protocols put passwords and tokens (security.md, AUD-05).
+func shown(target string) string {
+	if i := strings.IndexAny(target, "?#;"); i >= 0 {
+		target = target[:i+1] + "…"
+	}
+	if i := strings.LastIndexByte(target, '@'); i >= 0 {
+		target = "…" + target[i:]
+	}
+	return target
 }
 
 // hostname drops the port and one trailing dot of a Host header.

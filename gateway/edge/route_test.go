@@ -172,6 +172,32 @@ func TestRefusalsAreReported(t *testing.T) {
 	}
 }
 
+// AUD-05: what the operator is told of a request that has no route holds the
+// path, and nothing that could be a password or a token.
+func TestRefusalsShowNoSecrets(t *testing.T) {
+	const secret = "XKCD936CORRECTHORSE"
+	routes := []edge.Route{{Path: trust, Methods: []string{"POST"}}}
+	for name, r := range map[string]*http.Request{
+		"query":            {Method: "POST", RequestURI: trust + "?password=" + secret},
+		"fragment":         {Method: "GET", RequestURI: "/adfs/oauth2#access_token=" + secret},
+		"parameter":        {Method: "GET", RequestURI: "/adfs/portal;jsessionid=" + secret + "/x"},
+		"user information": {Method: "GET", RequestURI: "https://alice:" + secret + "@" + host + "/adfs"},
+		"authority":        {Method: "CONNECT", RequestURI: "alice:" + secret + "@" + host + ":443"},
+		"method":           {Method: secret, RequestURI: trust},
+		"upgrade":          {Method: "POST", RequestURI: trust, Header: http.Header{"Upgrade": {secret}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, refused := edge.Find(routes, r)
+			if refused == nil || strings.Contains(refused.Error(), secret[:12]) {
+				t.Errorf("got %v", refused)
+			}
+			if target, _, cut := strings.Cut(r.RequestURI, "?"); cut && !strings.Contains(refused.Error(), target) {
+				t.Errorf("got %v, want %s in it", refused, target)
+			}
+		})
+	}
+}
+
 // HTTP-15: a body that nobody has read ends the connection.
 func TestUnreadBodyEndsConnection(t *testing.T) {
 	s := start(t, echo, nil)
