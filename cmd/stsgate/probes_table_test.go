@@ -142,7 +142,7 @@ var requestProbes = []probe{
 	{name: "Expect odd", raw: post13 + "Expect: foo\r\n" + sized, status: 417},
 	{name: "Upgrade h2c", raw: post13 + "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n" + sized, status: 405},
 	{name: "Upgrade websocket", raw: "GET " + path13 + " HTTP/1.1\r\n" + onHost + "Connection: Upgrade\r\nUpgrade: websocket\r\n" + sized, status: 405},
-	{name: "CONNECT", raw: "CONNECT evil:443 HTTP/1.1\r\nHost: evil:443\r\n\r\n", status: 421},
+	{name: "CONNECT", raw: "CONNECT evil.example:443 HTTP/1.1\r\nHost: evil.example:443\r\n\r\n", status: 421},
 	{name: "TRACE", raw: "TRACE " + path13 + " HTTP/1.1\r\n" + onHost + inSOAP + sized, status: 405},
 	{name: "lower method", raw: "post " + path13 + " HTTP/1.1\r\n" + onHost + inSOAP + sized, status: 405},
 	{name: "overridden method", raw: "PUT " + path13 + " HTTP/1.1\r\n" + onHost + inSOAP + "X-HTTP-Method-Override: POST\r\n" + sized, status: 405},
@@ -154,12 +154,12 @@ var requestProbes = []probe{
 // hostProbes are about whom is asked.
 var hostProbes = []probe{
 	{name: "no host", raw: line13 + inSOAP + sized, status: 400},
-	{name: "two hosts", raw: line13 + "Host: evil\r\n" + onHost + inSOAP + sized, status: 400},
+	{name: "two hosts", raw: line13 + "Host: evil.example\r\n" + onHost + inSOAP + sized, status: 400},
 	{name: "absolute-form", raw: "POST http://evil.example" + path13 + " HTTP/1.1\r\n" + onHost + inSOAP + sized, status: 421},
 	{name: "absolute-form of our own", raw: "POST https://" + probedHost + path13 + " HTTP/1.1\r\n" + onHost + inSOAP + sized, status: 404},
 	{name: "authority-form", raw: "POST " + probedHost + ":443 HTTP/1.1\r\n" + onHost + inSOAP + sized, status: 404},
-	{name: "host with slash", raw: line13 + "Host: " + probedHost + "/evil\r\n" + inSOAP + sized, status: 400},
-	{name: "host with user", raw: line13 + "Host: " + probedHost + ":80@evil\r\n" + inSOAP + sized, status: 400},
+	{name: "host with slash", raw: line13 + "Host: " + probedHost + "/evil.example\r\n" + inSOAP + sized, status: 400},
+	{name: "host with user", raw: line13 + "Host: " + probedHost + ":80@evil.example\r\n" + inSOAP + sized, status: 400},
 	{name: "host trailing dot", raw: line13 + "Host: STS.Contoso.Example.:443\r\n" + inSOAP + sized, status: 200},
 	{name: "other host", raw: line13 + "Host: evil.example\r\n" + inSOAP + sized, status: 421},
 	{name: "other host, forwarded as ours", raw: line13 + "Host: evil.example\r\nX-Forwarded-Host: " + probedHost + "\r\n" + inSOAP + sized, status: 421},
@@ -170,14 +170,14 @@ var hostProbes = []probe{
 // headerProbes are about what else may not reach the farm.
 var headerProbes = []probe{
 	{name: "Connection strips gw header (Rewrite)", raw: post13 + "Connection: close, X-MS-Forwarded-Client-IP, X-MS-Proxy\r\n" +
-		"X-Forwarded-For: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\nX-Real-IP: 6.6.6.6\r\nX-MS-Proxy: evil\r\n" + sized, status: 200},
+		"X-Forwarded-For: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\nX-Real-IP: 6.6.6.6\r\nX-MS-Proxy: evil.example\r\n" + sized, status: 200},
 	{name: "Connection strips gw header (Director)", raw: post13 + "Connection: X-MS-ADFS-Proxy-Client-IP, X-MS-Endpoint-Absolute-Path, Content-Length, Host\r\n" +
-		"X-Forwarded-For: 6.6.6.6\r\nVia: 1.1 evil\r\nX-MS-Proxy: evil\r\n" + sized, status: 200},
+		"X-Forwarded-For: 6.6.6.6\r\nVia: 1.1 evil.example\r\nX-MS-Proxy: evil.example\r\n" + sized, status: 200},
 	{name: "dup header", raw: post13 + "X-MS-Forwarded-Client-IP: 1.1.1.1\r\nx-ms-forwarded-client-ip: 2.2.2.2\r\n" + sized, status: 200},
 	{name: "all that AD FS reads", raw: post13 + "X-MS-Endpoint-Absolute-Path: /adfs/evil\r\nX-MS-ADFS-Proxy-Client-IP: 10.0.0.1\r\nX-MS-Client-Application: evil\r\n" +
 		"X-MS-Client-User-Agent: evil\r\nX-MS-Target-Role: PrimaryComputer\r\nX-CMS-ADFS: 1\r\nClient-Request-Id: evil\r\n" + sized, status: 200},
 	{name: "all that servers read", raw: post13 + "Authorization: Negotiate YQ==\r\nCookie: MSISAuth=evil\r\nX-Original-URL: /evil\r\nX-Rewrite-URL: /evil\r\nTE: trailers\r\n" +
-		"Proxy-Connection: keep-alive\r\nKeep-Alive: 5\r\nAccept-Encoding: gzip\r\nRange: bytes=0-1\r\nIf-None-Match: *\r\nX-Client-Cert: evil\r\nOrigin: https://evil\r\n" + sized, status: 200},
+		"Proxy-Connection: keep-alive\r\nKeep-Alive: 5\r\nAccept-Encoding: gzip\r\nRange: bytes=0-1\r\nIf-None-Match: *\r\nX-Client-Cert: evil\r\nOrigin: https://evil.example\r\n" + sized, status: 200},
 	{name: "user agent", raw: post13 + "User-Agent: probe/1.0\r\n" + sized, status: 200, agent: "probe/1.0"},
 	{name: "user agent that is no ASCII", raw: post13 + "User-Agent: caf\u00e9\r\n" + sized, status: 200},
 	{name: "SOAP 1.1", raw: line13 + onHost + "Content-Type: text/xml; charset=utf-8\r\n" +

@@ -216,7 +216,7 @@ func (g *probed) probe(t *testing.T, p probe, raw string) {
 			t.Errorf("after the answer, whose close is %v, got %q, %v, want the end", closes, rest, err)
 		}
 	}
-	for _, banned := range []string{"\nLocation:", "\nContent-Location:", "\nRefresh:", "evil", "HTTP/1.1 3"} {
+	for _, banned := range []string{"\nLocation:", "\nContent-Location:", "\nRefresh:", "evil.example", "HTTP/1.1 3"} {
 		if strings.Contains(heard.String(), banned) {
 			t.Errorf("the answer holds %q: %s", banned, &heard)
 		}
