@@ -6,7 +6,7 @@ import "stsgate/gateway/soap"
 // for and by whom. A person wants to know it; the request is refused, so that
 // what else is wrong says nothing new.
 func (x *reader) salvage() {
-	if x.r.Version == 0 {
+	if x.r.Version, x.r.Slash = versionOf(x.env.Content.Name.Space); x.r.Version == 0 {
 		return
 	}
 	if x.r.Credential == CredentialNone && x.presented == nil && x.env.Header != nil {
