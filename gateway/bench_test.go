@@ -46,7 +46,7 @@ func benchmarkExchange(b *testing.B, g *gate, message []byte) {
 }
 
 func BenchmarkExchangeForward(b *testing.B) {
-	answer := relatesTo.ReplaceAll(testdata.Message(b, "rstr/adfs-13-saml11.xml"), nil)
+	answer := relatesTo.ReplaceAll(current(testdata.Message(b, "rstr/adfs-13-saml11.xml")), nil)
 	g := newGate(b, func(c *gateway.Config) { c.Audit, c.Forwarder = openAudit(b, "/dev/null"), replay(answer) })
 	benchmarkExchange(b, g, modern.query(nil))
 }

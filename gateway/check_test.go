@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"stsgate/gateway"
 	"stsgate/gateway/account"
@@ -55,6 +56,9 @@ func TestCheck(t *testing.T) {
 		{"applies to another", []string{appliesTo, "<wsa:Address>urn:other</wsa:Address>"}, "answer-mismatch"},
 		{"relates to another", []string{"urn:uuid:of-the-request", "urn:uuid:of-another"}, "answer-mismatch"},
 		{"relates to none", []string{"<a:RelatesTo>urn:uuid:of-the-request</a:RelatesTo>", ""}, "ok"},
+		{"sender-vouches", []string{":cm:bearer<", ":cm:sender-vouches<"}, "answer-mismatch"},
+		{"holder-of-key", []string{":cm:bearer<", ":cm:holder-of-key<"}, "answer-mismatch"},
+		{"no confirmation", []string{"saml:SubjectConfirmation>", "saml:Other>"}, "answer-mismatch"},
 		{"other SOAP version", []string{soap.NSSOAP12, soap.NSSOAP11}, "answer-unreadable"},
 		{"other WS-Trust version", []string{wstrust.NS13, wstrust.NS2005}, "answer-unreadable"},
 		{"cut short", []string{"</s:Envelope>", ""}, "answer-unreadable"},
@@ -71,6 +75,53 @@ func TestCheck(t *testing.T) {
 				}
 				return readAnswer([]byte(answer), r)
 			}
+			g.ended(g.ask(modern, nil), c.want)
+		})
+	}
+}
+
+// A token for a key is given to who asked for one: whether the client has that
+// key is between it and the application.
+func TestKeyTokens(t *testing.T) {
+	for _, c := range []struct{ name, asked, method, want string }{
+		{"asked for and given", wstrust.NS13 + "/SymmetricKey", "holder-of-key", "ok"},
+		{"a bearer token for who asked for a key", wstrust.NS13 + "/SymmetricKey", "bearer", "ok"},
+		{"given to who asked for a bearer token", wstrust.V13.BearerKey(), "holder-of-key", "answer-mismatch"},
+	} {
+		atFresh(t, c.name, func(t *testing.T) {
+			g := newGate(t, nil)
+			g.farm.bends(":cm:bearer<", ":cm:"+c.method+"<")
+			message := bytes.ReplaceAll(modern.query(nil), []byte(wstrust.V13.BearerKey()+"<"), []byte(c.asked+"<"))
+			g.ended(g.serve(modern.post(message)), c.want)
+		})
+	}
+}
+
+// SIG-10: a token is released while it is valid, and for 8 hours at most, by
+// clocks that are 5 minutes apart at most.
+func TestCheckLifetime(t *testing.T) {
+	const conditions = `NotBefore="2026-03-02T08:00:01.234Z" NotOnOrAfter="2026-03-02T09:00:01.234Z"`
+	at := func(d time.Duration) string { return fresh.Add(d).Format(time.RFC3339Nano) }
+	const day, slack, little = 24 * time.Hour, 5 * time.Minute, time.Millisecond
+	for _, c := range []struct {
+		name, conditions string
+		want             string
+	}{
+		{"the longest", `NotBefore="` + at(0) + `" NotOnOrAfter="` + at(8*time.Hour+slack) + `"`, "ok"},
+		{"longer", `NotBefore="` + at(0) + `" NotOnOrAfter="` + at(8*time.Hour+slack+little) + `"`, "answer-mismatch"},
+		{"a day", `NotBefore="` + at(0) + `" NotOnOrAfter="` + at(day) + `"`, "answer-mismatch"},
+		{"begins soon", `NotBefore="` + at(slack) + `" NotOnOrAfter="` + at(time.Hour) + `"`, "ok"},
+		{"begins later", `NotBefore="` + at(slack+little) + `" NotOnOrAfter="` + at(time.Hour) + `"`, "answer-mismatch"},
+		{"has just ended", `NotBefore="` + at(-time.Hour) + `" NotOnOrAfter="` + at(-slack) + `"`, "ok"},
+		{"has ended", `NotBefore="` + at(-time.Hour) + `" NotOnOrAfter="` + at(-slack-little) + `"`, "answer-mismatch"},
+		{"no beginning", `NotOnOrAfter="` + at(time.Hour) + `"`, "ok"},
+		{"no end", `NotBefore="` + at(0) + `"`, "answer-mismatch"},
+		{"neither", "", "answer-mismatch"},
+		{"ends before it begins", `NotBefore="` + at(slack) + `" NotOnOrAfter="` + at(-slack) + `"`, "answer-mismatch"},
+	} {
+		atFresh(t, c.name, func(t *testing.T) {
+			g := newGate(t, nil)
+			g.farm.bends(conditions, c.conditions)
 			g.ended(g.ask(modern, nil), c.want)
 		})
 	}
@@ -97,21 +148,35 @@ func (g *gate) ended(w *recorder, want string) {
 	}
 }
 
-// A token that nobody here can read is released only where the policy says so.
+// A token that nobody here can read is released only where the policy says so,
+// and only if the answer around it says what the token would have said.
 func TestEncryptedAnswers(t *testing.T) {
-	const sealed = "https://cloud.contoso.example/saml/metadata"
+	const (
+		sealed   = "https://cloud.contoso.example/saml/metadata"
+		expires  = `Expires xmlns:wsu="http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd">2026-03-0`
+		tomorrow = expires + "3T09:"
+	)
 	for _, name := range []string{"rstr/adfs-13-encrypted.xml", "rstr/adfs-13-encrypted-assertion.xml"} {
 		for _, c := range []struct {
-			name, realm, appliesTo, want string
+			name, realm, from, to, want string
 		}{
-			{"said so", sealed, sealed, "ok"},
-			{"not said", cloud, cloud, "answer-mismatch"},
-			{"said so, for another", sealed, cloud, "answer-mismatch"},
+			{"said so", sealed, "", "", "ok"},
+			{"not said", cloud, sealed, cloud, "answer-mismatch"},
+			{"for another", sealed, sealed, cloud, "answer-mismatch"},
+			{"for nobody", sealed, "wsp:AppliesTo", "wsp:Other", "answer-mismatch"},
+			{"valid for a day", sealed, expires + "2T09:", tomorrow, "answer-mismatch"},
+			{"without an end", sealed, ":Lifetime>", ":Other>", "answer-mismatch"},
+			{"two tokens", sealed, "</trust:RequestedSecurityToken>", "<x/></trust:RequestedSecurityToken>", "answer-unreadable"},
 		} {
 			atFresh(t, name+"/"+c.name, func(t *testing.T) {
 				g := newGate(t, nil)
-				answer := testdata.Message(t, name)
-				answer = relatesTo.ReplaceAll(bytes.ReplaceAll(answer, []byte(sealed), []byte(c.appliesTo)), nil)
+				answer := relatesTo.ReplaceAll(testdata.Message(t, name), nil)
+				if !bytes.Contains(answer, []byte(c.from)) {
+					t.Fatalf("the answer holds no %s: %s", c.from, answer)
+				}
+				if c.from != "" {
+					answer = bytes.ReplaceAll(answer, []byte(c.from), []byte(c.to))
+				}
 				g.farm.answers(answer)
 				g.ended(g.ask(modern, func(q *wstrust.Query) { q.AppliesTo = c.realm }), c.want)
 			})

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"stsgate/gateway/account"
 	"stsgate/gateway/soap"
@@ -80,6 +81,16 @@ func readAnswer(message []byte, r *wstrust.Request) (*wstrust.Answer, error) {
 
 var relatesTo = regexp.MustCompile(`<a:RelatesTo>[^<]*</a:RelatesTo>`)
 
+// current moves the times of an answer of testdata from fresh to now.
+func current(message []byte) []byte {
+	for _, t := range []string{"2026-03-02T08:00:01.234Z", "2026-03-02T09:00:01.234Z"} {
+		at, _ := time.Parse(time.RFC3339, t)
+		moved := at.Add(time.Since(fresh)).UTC().Format("2006-01-02T15:04:05.000Z")
+		message = bytes.ReplaceAll(message, []byte(t), []byte(moved))
+	}
+	return message
+}
+
 // answerTo is AD FS's answer to a request of alice's.
 func answerTo(t testing.TB, r *wstrust.Request) []byte {
 	name := "rstr/adfs-13-saml11.xml"
@@ -90,7 +101,7 @@ func answerTo(t testing.TB, r *wstrust.Request) []byte {
 	if r.MessageID != "" {
 		relation = "<a:RelatesTo>" + r.MessageID + "</a:RelatesTo>"
 	}
-	s := relatesTo.ReplaceAllLiteralString(string(testdata.Message(t, name)), "")
+	s := relatesTo.ReplaceAllLiteralString(string(current(testdata.Message(t, name))), "")
 	return []byte(strings.NewReplacer(
 		"</a:Action>", "</a:Action>"+relation,
 		cloud, r.AppliesTo,

@@ -29,11 +29,12 @@ import (
 // A Forwarder is the farm behind the gateway.
 type Forwarder interface {
 	// Forward sends the request's bytes as they came to one node, at most
-	// once, and returns the answer, unchecked. The gateway overwrites the
+	// once, and returns the answer. Its token is signed by a key of the farm, or
+	// encrypted; what it says is not checked. The gateway overwrites the
 	// answer's bytes when the exchange is over. A refusal of the farm is a
 	// *wstrust.Fault; an answer that cannot be read is a *wstrust.Error or a
-	// *soap.Error; otherwise the error wraps wstrust.ErrDown, wstrust.ErrSlow
-	// or the context's error.
+	// *soap.Error; otherwise the error wraps wstrust.ErrUntrusted,
+	// wstrust.ErrDown, wstrust.ErrSlow or the context's error.
 	Forward(ctx context.Context, r *wstrust.Request, o wstrust.Origin) (*wstrust.Answer, error)
 }
 

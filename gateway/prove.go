@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"stsgate/gateway/account"
 	"stsgate/gateway/refusal"
@@ -84,6 +85,8 @@ func refuseFarm(ctx context.Context, err error) error {
 	case isFault && fault.Proves() == wstrust.ProvenRefused:
 		reason = refusal.FarmDenied
 	case isFault:
+	case errors.Is(err, wstrust.ErrUntrusted):
+		reason = refusal.AnswerUntrusted
 	case unread || unscanned:
 		reason = refusal.AnswerUnreadable
 	case ctx.Err() != nil:
@@ -115,25 +118,61 @@ func (x *exchange) check(ctx context.Context) error {
 		}
 		return nil
 	}
-	a := x.kept
+	if err := x.checkAnswer(); err != nil {
+		return err
+	}
+	if x.kept.Encrypted || x.g.c.Directory == nil {
+		return nil // nobody can read it, or no rule could name a user to compare with
+	}
+	return x.checkAccount(ctx, &x.kept.Assertion)
+}
+
+// checkAnswer holds the farm's answer against what was asked (security.md,
+// SIG-10). Its signature was checked where it was received; of a token that is
+// encrypted the answer around it alone tells, so it must.
+func (x *exchange) checkAnswer() error {
+	a, r := x.kept, x.request
 	switch {
-	case a.SOAP != x.request.SOAP:
+	case a.SOAP != r.SOAP:
 		return refusal.New(refusal.AnswerUnreadable, "the farm answered in SOAP %s", a.SOAP)
-	case a.RelatesTo != "" && a.RelatesTo != x.request.MessageID:
+	case a.RelatesTo != "" && a.RelatesTo != r.MessageID:
 		return refusal.New(refusal.AnswerMismatch, "the farm's answer relates to another message")
-	case a.AppliesTo != "" && a.AppliesTo != x.request.AppliesTo:
+	case a.AppliesTo != "" && a.AppliesTo != r.AppliesTo:
 		return refusal.New(refusal.AnswerMismatch, "the farm's answer applies to %q", a.AppliesTo)
 	case a.Encrypted && !x.decision.Application.AnswerEncrypted:
 		return refusal.New(refusal.AnswerMismatch, "the farm's token is encrypted, and the application does not say answer_encrypted")
+	case a.Encrypted && a.AppliesTo == "":
+		return refusal.New(refusal.AnswerMismatch, "the farm's token is encrypted, and its answer does not say what it applies to")
 	case a.Encrypted:
-		return nil
-	case !slices.Contains(a.Assertion.Audiences, x.request.AppliesTo):
+		return checkLifetime(a.Lifetime.Created, a.Lifetime.Expires, x.start)
+	case !slices.Contains(a.Assertion.Audiences, r.AppliesTo):
 		return refusal.New(refusal.AnswerMismatch, "the farm's token is for the audiences %q", a.Assertion.Audiences)
-	case x.g.c.Directory == nil:
-		return nil // no rule could name a user, so there is nobody to compare with
+	case r.Bearer() && !a.Assertion.Bearer():
+		return refusal.New(refusal.AnswerMismatch, "the farm's token is confirmed by %q, and a bearer token was asked for", a.Assertion.Confirmation)
 	}
-	return x.checkAccount(ctx, &a.Assertion)
+	return checkLifetime(a.Assertion.NotBefore, a.Assertion.NotOnOrAfter, x.start)
 }
+
+// longestToken is the longest that a token of the farm may be valid.
+const longestToken = 8 * time.Hour
+
+// checkLifetime holds a token to the present and to the longest that there is,
+// by clocks that may differ by skew.
+func checkLifetime(from, until, now time.Time) error {
+	switch {
+	case until.IsZero():
+		return refusal.New(refusal.AnswerMismatch, "the farm's token has no end")
+	case until.Before(from):
+		return refusal.New(refusal.AnswerMismatch, "the farm's token ends before it begins")
+	case from.After(now.Add(skew)), until.Before(now.Add(-skew)):
+		return refusal.New(refusal.AnswerMismatch, "the farm's token is valid from %s to %s, and it is %s", stamp(from), stamp(until), stamp(now))
+	case until.Sub(now) > longestToken+skew:
+		return refusal.New(refusal.AnswerMismatch, "the farm's token is valid for %s, more than %s", until.Sub(now).Round(time.Second), longestToken)
+	}
+	return nil
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // Claim types that name the account of a token (protocol.md, sections 1.7 and 8.2).
 var (

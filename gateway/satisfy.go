@@ -9,8 +9,8 @@ import (
 	"stsgate/policy"
 )
 
-// Skew is how far before now a token that is issued begins to be valid, for
-// applications whose clocks are behind.
+// Skew is how far apart clocks may be: a token that is issued begins to be
+// valid so long before now, for applications whose clocks are behind.
 const skew = 5 * time.Minute
 
 // satisfy settles the limits of what is about to be issued: it evaluates the

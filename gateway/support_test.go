@@ -73,13 +73,14 @@ rules:
   - {name: old version, match: {versions: ["1.2"]}, deny: {}, mode: report-only}
 `
 
-// The users of the tests: alice and bob may sign in, mallory is denied, and
-// no rule allows carol.
+// The users of the tests: alice, bob and dora may sign in, though AD FS gives
+// dora no token, mallory is denied, and no rule allows carol.
 var (
 	alice   = person("alice", "12efcdab-5634-9078-abcd-ef1234567890", "staff", "payroll & travel")
 	bob     = person("bob", "0f8fad5b-d9cb-469f-a165-70867728950e", "staff")
 	mallory = person("mallory", "6f9619ff-8b86-d011-b42d-00c04fc964ff", "staff")
 	carol   = person("carol", "7d444840-9dc0-11d1-b245-5ffdce74fad2")
+	dora    = person("dora", "3f2504e0-4f89-11d3-9a0c-0305e82c3301", "staff")
 )
 
 func person(sam, id string, groups ...string) account.Account {
@@ -103,7 +104,7 @@ type gate struct {
 // last word on its configuration.
 func newGate(t testing.TB, change func(*gateway.Config)) *gate {
 	t.Helper()
-	d := newDirectory(alice, bob, mallory, carol)
+	d := newDirectory(alice, bob, mallory, carol, dora)
 	g := &gate{
 		t: t, live: live(t, rules), farm: &farm{t: t}, sts: &sts{directory: d}, directory: d,
 		audited: filepath.Join(t.TempDir(), "audit.jsonl"), log: new(lines), metrics: prometheus.NewRegistry(),

@@ -7,8 +7,10 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"fmt"
 	"math/big"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,15 +27,16 @@ func startFarm(t testing.TB) (*adfstest.Farm, *adfs.Farm) {
 	t.Helper()
 	behind, err := adfstest.Start(adfstest.Config{Users: []adfstest.User{
 		{UPN: alice.UPN, SAM: `CONTOSO\alice`, Password: password, ImmutableID: alice.ImmutableID()},
-		{UPN: bob.UPN, SAM: `CONTOSO\bob`, Password: password, ImmutableID: bob.ImmutableID(), Denied: true},
-	}, Applications: []string{cloud}})
+		{UPN: bob.UPN, SAM: `CONTOSO\bob`, Password: password, ImmutableID: bob.ImmutableID()},
+		{UPN: dora.UPN, Password: password, Denied: true},
+	}, Applications: []string{cloud, "https://cloud.contoso.example/saml/metadata"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(behind.Close)
 	f, err := adfs.New(adfs.Config{
 		Host: behind.Host, Nodes: behind.URLs(), CA: behind.CA, Name: "gateway1.contoso.example",
-		AnswerTimeout: time.Second, CheckInterval: time.Hour,
+		Signers: []*x509.Certificate{behind.Signer}, AnswerTimeout: time.Second, CheckInterval: time.Hour,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -55,7 +58,7 @@ func TestFarmBehind(t *testing.T) {
 		{"right password", adfstest.Regular, nil, "ok"},
 		{"other form of the name", adfstest.Regular, func(q *wstrust.Query) { q.Username = `CONTOSO\alice` }, "ok"},
 		{"wrong password", adfstest.Regular, func(q *wstrust.Query) { q.Password = account.NewPassword([]byte("wrong")) }, "wrong-password"},
-		{"denied by AD FS", adfstest.Regular, func(q *wstrust.Query) { q.Username = bob.UPN }, "farm-denied"},
+		{"denied by AD FS", adfstest.Regular, func(q *wstrust.Query) { q.Username = dora.UPN }, "farm-denied"},
 		{"unknown to AD FS", adfstest.Regular, func(q *wstrust.Query) { q.AppliesTo = "urn:sharepoint:portal" }, "farm-unknown-application"},
 		{"stall", adfstest.Stall, nil, "farm-slow"},
 		{"close-on-request", adfstest.CloseOnRequest, nil, "farm-down"},
@@ -67,6 +70,16 @@ func TestFarmBehind(t *testing.T) {
 		{"wrong-audience", adfstest.WrongAudience, nil, "answer-mismatch"},
 		{"wrong-version", adfstest.WrongVersion, nil, "answer-unreadable"},
 		{"two-responses", adfstest.TwoResponses, nil, "answer-unreadable"},
+		{"wrong-signer", adfstest.WrongSigner, nil, "answer-untrusted"},
+		{"unsigned", adfstest.Unsigned, nil, "answer-untrusted"},
+		{"wrapped", adfstest.Wrapped, nil, "answer-untrusted"},
+		{"long-lived", adfstest.LongLived, nil, "answer-mismatch"},
+		{"expired", adfstest.Expired, nil, "answer-mismatch"},
+		{"not-yet-valid", adfstest.NotYetValid, nil, "answer-mismatch"},
+		{"sender-vouches", adfstest.SenderVouches, nil, "answer-mismatch"},
+		{"encrypted, which the application does not expect", adfstest.Encrypted, nil, "answer-mismatch"},
+		{"encrypted, as the application expects", adfstest.Encrypted, sealed, "ok"},
+		{"encrypted for any", adfstest.EncryptedForAny, sealed, "answer-mismatch"},
 	} {
 		for _, s := range []shape{shapes[0], modern} {
 			t.Run(s.String()+"/"+c.name, func(t *testing.T) {
@@ -83,14 +96,79 @@ func TestFarmBehind(t *testing.T) {
 				if r["event.reason"] != c.want || r["destination.address"] != behind.Nodes[0].Addr {
 					t.Errorf("got reason %v (%v) at node %v, want %s", r["event.reason"], r["error.message"], r["destination.address"], c.want)
 				}
-				if released := strings.Contains(w.Body.String(), "Assertion"); released != (c.want == "ok") {
-					t.Errorf("released: %v", released)
-				}
+				g.alarmed(w, c.want, 1)
 				if got := behind.Deliveries(message); got != 1 {
 					t.Errorf("the password was delivered %d times, want 1", got)
 				}
 			})
 		}
+	}
+}
+
+// sealed asks for a token that nobody here can read.
+func sealed(q *wstrust.Query) { q.AppliesTo = "https://cloud.contoso.example/saml/metadata" }
+
+// alarmed checks that no byte of an answer of the farm's left unless the
+// exchange ended well, and that the metric that alerts rest on has risen to count.
+func (g *gate) alarmed(w *recorder, reason string, count float64) {
+	g.t.Helper()
+	for _, part := range []string{"Assertion", "Encrypted", "Cipher", "SignatureValue", "RequestSecurityTokenResponse", "DigestValue"} {
+		if reason != "ok" && strings.Contains(w.Body.String(), part) {
+			g.t.Errorf("refused with %s, and the client got %s", reason, w.Body)
+		}
+	}
+	if released := strings.Contains(w.Body.String(), "RequestedSecurityToken"); released != (reason == "ok") {
+		g.t.Errorf("released: %v, with reason %s", released, reason)
+	}
+	if got := g.value("stsgate_exchanges_total", "reason", reason); got != count {
+		g.t.Errorf("stsgate_exchanges_total counts %v with reason %s, want %v", got, reason, count)
+	}
+}
+
+// SIG-10, MFA-01: a farm that swaps the answers of two users who sign in at the
+// same time has them dropped, both, each time.
+func TestSwappedAnswers(t *testing.T) {
+	behind, f := startFarm(t)
+	g := newGate(t, func(g *gateway.Config) { g.Forwarder = f })
+	const pairs = 1000
+	pair := func(i int) (answers [2]*recorder) {
+		var both sync.WaitGroup
+		for k, who := range []account.Account{alice, bob} {
+			both.Go(func() {
+				s := shapes[(i+k)%len(shapes)]
+				answers[k] = g.serve(s.post(s.query(func(q *wstrust.Query) {
+					q.Username, q.MessageID = who.UPN, fmt.Sprintf("urn:uuid:%d-%d", i, k)
+				})))
+			})
+		}
+		both.Wait()
+		return answers
+	}
+	behind.Nodes[0].Set(adfstest.Swap)
+	for i := range pairs {
+		for k, w := range pair(i) {
+			g.alarmed(w, "answer-mismatch", float64(2*(i+1)))
+			if t.Failed() {
+				t.Fatalf("pair %d, user %d", i, k)
+			}
+		}
+	}
+	behind.Nodes[0].Set(adfstest.Regular)
+	for k, w := range pair(pairs) {
+		g.alarmed(w, "ok", 2)
+		if who := []account.Account{alice, bob}[k]; !strings.Contains(w.Body.String(), ">"+who.UPN+"<") {
+			t.Errorf("%s got a token of somebody else", who.UPN)
+		}
+	}
+	counted := map[any]int{}
+	for _, r := range g.records() {
+		counted[r["event.reason"]]++
+		if (r["labels.assertion_id"] != nil) != (r["event.reason"] == "ok") {
+			t.Fatalf("got the record %v", r)
+		}
+	}
+	if counted["answer-mismatch"] != 2*pairs || counted["ok"] != 2 {
+		t.Errorf("got the records %v", counted)
 	}
 }
 

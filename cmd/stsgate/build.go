@@ -25,6 +25,7 @@ func newFarm(c *config.Config, p *parts, registry prometheus.Registerer, log *sl
 		Host:          c.Host,
 		Nodes:         a.Nodes,
 		CA:            p.farmCA,
+		Signers:       p.farmSigners,
 		Name:          hostname(),
 		Probe:         probes[a.Probe],
 		DialTimeout:   a.Timeouts.Dial,

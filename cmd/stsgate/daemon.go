@@ -300,7 +300,7 @@ func (d *daemon) checks() []admin.Check {
 		if !d.farm.Healthy() {
 			err = errors.New("no node is up")
 		}
-		all = append(all, admin.NewCheck("farm", err))
+		all = append(all, admin.NewCheck("farm", err), admin.NewCheck("farm-signing", d.farm.Signers()))
 	}
 	for _, c := range d.parts.certificates {
 		var err error

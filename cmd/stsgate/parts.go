@@ -25,7 +25,8 @@ type parts struct {
 	clients      *clientip.Resolver
 	directory    *directory.File // nil without one
 	certificates []*edge.Certificates
-	farmCA       *x509.CertPool // nil without a farm
+	farmCA       *x509.CertPool      // nil without a farm
+	farmSigners  []*x509.Certificate // nil for those in the farm's metadata
 	signingCert  *x509.Certificate
 	signingKey   crypto.Signer // nil without an issuer
 }
@@ -51,6 +52,10 @@ func loadParts(c *config.Config, log *slog.Logger) (*parts, error) {
 	}
 	if c.Upstream.ADFS != nil {
 		p.farmCA, err = readPool(c.Upstream.ADFS.CA)
+		collect(err)
+	}
+	if a := c.Upstream.ADFS; a != nil && a.Signing != "" {
+		p.farmSigners, err = readSigners(a.Signing)
 		collect(err)
 	}
 	if i := c.Upstream.Issuer; i != nil {

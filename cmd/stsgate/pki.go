@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -16,6 +17,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"stsgate/upstream/xmlsig"
 )
 
 // demoLifetime is how long the demo's certificates are valid.
@@ -119,6 +122,33 @@ func readCertificate(file string) (*x509.Certificate, error) {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return c, nil
+}
+
+// readSigners reads a PEM file of certificates that tokens can be verified by,
+// and nothing else.
+func readSigners(file string) ([]*x509.Certificate, error) {
+	rest, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	var all []*x509.Certificate
+	for block, after := pem.Decode(rest); block != nil; block, after = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			return nil, fmt.Errorf("%s: %s where only certificates belong", file, block.Type)
+		}
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("%s: certificate %d: %w", file, len(all)+1, err)
+		}
+		all, rest = append(all, c), after
+	}
+	if bytes.Contains(rest, []byte("-----BEGIN")) {
+		return nil, fmt.Errorf("%s: what follows certificate %d cannot be read", file, len(all))
+	}
+	if _, err := xmlsig.NewVerifier(all); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return all, nil
 }
 
 // readKey reads a PKCS #8 private key from a PEM file.

@@ -24,7 +24,7 @@ type Config struct {
 
 // A Check is the state of one thing that the gateway depends on.
 type Check struct {
-	// Name is a fixed word: farm, policy, certificate, draining.
+	// Name is a fixed word: farm, farm-signing, certificate, draining.
 	Name string `json:"name"`
 	OK   bool   `json:"ok"`
 	// Error says what is wrong, for operators; empty when nothing is.

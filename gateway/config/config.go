@@ -164,6 +164,11 @@ type ADFS struct {
 	// CA is a PEM file of the authorities that may have signed the nodes'
 	// certificates; nothing else is trusted. Required. Takes effect on restart.
 	CA string `yaml:"ca" check:"required,file"`
+	// Signing is a PEM file of the certificates, 1 to 8, that the farm signs
+	// tokens under; an answer signed by another key is not released. Default:
+	// absent, those in the farm's federation metadata, read from a node at start
+	// and every hour. Takes effect on restart.
+	Signing string `yaml:"signing" check:"file"`
 	// Probe is how a node's health is asked: http gets /adfs/probe from port
 	// 80, tls shakes hands on the node's own port, auto takes http where a node
 	// answers it and else tls. Default: auto. Takes effect on restart.

@@ -25,7 +25,7 @@ func place(t *testing.T, fixture string) string {
 	if err := os.Mkdir(filepath.Join(folder, "policies"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range []string{"tls.crt", "tls.key", "sign.crt", "sign.key", "adfs-ca.pem", "users.yaml", "exchange-online.txt"} {
+	for _, f := range []string{"tls.crt", "tls.key", "sign.crt", "sign.key", "adfs-ca.pem", "adfs-signing.pem", "users.yaml", "exchange-online.txt"} {
 		if err := os.WriteFile(filepath.Join(folder, f), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -126,7 +126,7 @@ func TestLoadFull(t *testing.T) {
 		},
 		Upstream: config.Upstream{
 			ADFS: &config.ADFS{
-				Nodes: []string{"https://10.0.0.11", "https://[fd00::11]:8443"}, CA: in("adfs-ca.pem"), Probe: config.ProbeTLS,
+				Nodes: []string{"https://10.0.0.11", "https://[fd00::11]:8443"}, CA: in("adfs-ca.pem"), Signing: in("adfs-signing.pem"), Probe: config.ProbeTLS,
 				Timeouts: config.ADFSTimeouts{Dial: 500 * time.Millisecond, Answer: 30 * time.Second},
 			},
 			Issuer: &config.Issuer{

@@ -89,6 +89,7 @@ const (
 
 	// The answer and its record.
 	AnswerUnreadable
+	AnswerUntrusted
 	AnswerMismatch
 	IssuerFailed
 	AuditFailed

@@ -83,6 +83,9 @@ func TestReadAnswer(t *testing.T) { // SIG-10, SIG-11
 			if s.Issuer != adfs || !slices.Equal(s.Audiences, []string{tt.appliesTo}) || !s.NotBefore.Equal(begin) || !s.NotOnOrAfter.Equal(end) {
 				t.Errorf("got issuer %q, audiences %q, from %v until %v", s.Issuer, s.Audiences, s.NotBefore, s.NotOnOrAfter)
 			}
+			if !s.Bearer() {
+				t.Errorf("got confirmation %q, want bearer", s.Confirmation)
+			}
 		})
 	}
 	if len(names) > 0 {
@@ -155,6 +158,74 @@ func TestReadAnswerRefuses(t *testing.T) { // SIG-10
 				t.Errorf("got issuer %q", a.Assertion.Issuer)
 			}
 		})
+	}
+}
+
+func TestConfirmation(t *testing.T) { // SIG-10
+	const (
+		of10, of20 = "urn:oasis:names:tc:SAML:1.0:cm:", "urn:oasis:names:tc:SAML:2.0:cm:"
+		method     = "<saml:ConfirmationMethod>" + of10 + "bearer</saml:ConfirmationMethod>"
+		holder     = "<saml:ConfirmationMethod>" + of10 + "holder-of-key</saml:ConfirmationMethod>"
+		statement  = "<saml:AuthenticationStatement"
+		open20     = `<SubjectConfirmation Method="` + of20 + `bearer">`
+	)
+	confirmation := "<saml:SubjectConfirmation>" + method + "</saml:SubjectConfirmation>"
+	saml11 := string(testdata.Message(t, "rstr/adfs-13-saml11.xml"))
+	saml20 := string(testdata.Message(t, "rstr/adfs-13-saml20.xml"))
+	// In each statement there is a Subject.
+	both := func(to string) func(string) string {
+		return func(m string) string { return strings.ReplaceAll(m, confirmation, to) }
+	}
+	last := func(to string) func(string) string {
+		return func(m string) string {
+			i := strings.LastIndex(m, confirmation)
+			return m[:i] + to + m[i+len(confirmation):]
+		}
+	}
+	replace := func(from, to string) func(string) string {
+		return func(m string) string { return strings.Replace(m, from, to, 1) }
+	}
+	for _, tt := range []struct {
+		name, body string
+		bend       func(string) string
+		want       []string
+		bearer     bool
+	}{
+		{"1.1", saml11, replace("", ""), []string{of10 + "bearer"}, true},
+		{"1.1: another", saml11, both("<saml:SubjectConfirmation>" + holder + "</saml:SubjectConfirmation>"), []string{of10 + "holder-of-key"}, false},
+		{"1.1: another in one statement", saml11, last("<saml:SubjectConfirmation>" + holder + "</saml:SubjectConfirmation>"), []string{of10 + "bearer", of10 + "holder-of-key"}, false},
+		{"1.1: two methods", saml11, last("<saml:SubjectConfirmation>" + method + holder + "</saml:SubjectConfirmation>"), []string{of10 + "bearer", of10 + "holder-of-key"}, false},
+		{"1.1: none", saml11, both(""), []string{""}, false},
+		{"1.1: none in one statement", saml11, last(""), []string{of10 + "bearer", ""}, false},
+		{"1.1: no method", saml11, last("<saml:SubjectConfirmation></saml:SubjectConfirmation>"), []string{of10 + "bearer", ""}, false},
+		{"1.1: method of 2.0", saml11, both("<saml:SubjectConfirmation><saml:ConfirmationMethod>" + of20 + "bearer</saml:ConfirmationMethod></saml:SubjectConfirmation>"), []string{of20 + "bearer"}, false},
+		{"2.0", saml20, replace("", ""), []string{of20 + "bearer"}, true},
+		{"2.0: another", saml20, replace(of20+"bearer", of20+"sender-vouches"), []string{of20 + "sender-vouches"}, false},
+		{"2.0: another beside it", saml20, replace(open20, `<SubjectConfirmation Method="`+of20+`holder-of-key"/>`+open20), []string{of20 + "holder-of-key", of20 + "bearer"}, false},
+		{"2.0: no method", saml20, replace(` Method="`+of20+`bearer"`, ""), []string{""}, false},
+		{"2.0: method of 1.1", saml20, replace(of20+"bearer", of10+"bearer"), []string{of10 + "bearer"}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			body := tt.bend(tt.body)
+			if tt.bearer != (body == tt.body) {
+				t.Fatal("the message was not bent")
+			}
+			a, err := wstrust.ReadAnswer([]byte(body), wstrust.V13)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := a.Assertion; !slices.Equal(got.Confirmation, tt.want) || got.Bearer() != tt.bearer {
+				t.Errorf("got %q, bearer %v, want %q, %v", got.Confirmation, got.Bearer(), tt.want, tt.bearer)
+			}
+		})
+	}
+	mute := strings.Replace(saml20, "<Subject>", "<Subject2>", 1)
+	mute = strings.Replace(mute, "</Subject>", "</Subject2>", 1)
+	if a, err := wstrust.ReadAnswer([]byte(mute), wstrust.V13); err != nil || a.Assertion.Bearer() {
+		t.Errorf("without a Subject: got %v, bearer %v", err, a.Assertion.Bearer())
+	}
+	if strings.Count(saml11, statement) != 1 || strings.Count(saml11, confirmation) != 2 {
+		t.Error("the message has other statements than this test expects")
 	}
 }
 

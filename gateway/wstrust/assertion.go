@@ -1,6 +1,7 @@
 package wstrust
 
 import (
+	"iter"
 	"slices"
 
 	"stsgate/gateway/soap"
@@ -80,28 +81,36 @@ func (x *answerReader) assertion20(e *soap.Element) error {
 	return x.complete(e)
 }
 
-// subject returns the name identifier of an assertion, empty when it has none:
-// in SAML 1.1 that of the Subject in each statement, which must be the same,
-// in SAML 2.0 that of the Subject beside them.
+// subject returns the name identifier of an assertion, empty when it has none.
+// Those of several subjects must be the same.
 func (m *message) subject(assertion *soap.Element, rule string) (id string, err error) {
-	subject := soap.Name{Space: assertion.Name.Space, Local: "Subject"}
-	for e := range m.doc.Children(assertion) {
-		if e.Name == subject {
-			if id, err = m.nameIn(e, id, rule); err != nil {
-				return "", err
-			}
-			continue
-		}
-		for c := range m.doc.Children(e) {
-			if c.Name != subject {
-				continue
-			}
-			if id, err = m.nameIn(c, id, rule); err != nil {
-				return "", err
-			}
+	for e := range m.subjects(assertion) {
+		if id, err = m.nameIn(e, id, rule); err != nil {
+			return "", err
 		}
 	}
 	return id, nil
+}
+
+// subjects are the elements Subject of an assertion: in SAML 1.1 that in each
+// statement, in SAML 2.0 the one beside them.
+func (m *message) subjects(assertion *soap.Element) iter.Seq[*soap.Element] {
+	subject := soap.Name{Space: assertion.Name.Space, Local: "Subject"}
+	return func(yield func(*soap.Element) bool) {
+		for e := range m.doc.Children(assertion) {
+			if e.Name == subject {
+				if !yield(e) {
+					return
+				}
+				continue
+			}
+			for c := range m.doc.Children(e) {
+				if c.Name == subject && !yield(c) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // nameIn returns the name identifier in a Subject, which must not differ from
@@ -180,6 +189,72 @@ func (x *answerReader) complete(e *soap.Element) error {
 		return x.refuse(Malformed, ruleAnswer, e, "the assertion has no id or no issuer")
 	}
 	var err error
-	x.a.Assertion.Subject, err = x.subject(e, ruleAnswer)
-	return err
+	if x.a.Assertion.Subject, err = x.subject(e, ruleAnswer); err != nil {
+		return err
+	}
+	return x.confirmations(e)
+}
+
+// Bearer tells that whoever holds the assertion may present it: every Subject
+// is confirmed in this way, and in no other.
+func (a *Assertion) Bearer() bool {
+	method := "urn:oasis:names:tc:SAML:1.0:cm:bearer"
+	if a.Kind == SAML20 {
+		method = "urn:oasis:names:tc:SAML:2.0:cm:bearer"
+	}
+	return len(a.Confirmation) == 1 && a.Confirmation[0] == method
+}
+
+// confirmations reads how the subject is confirmed: in SAML 1.1 by the elements
+// ConfirmationMethod of the Subject in each statement, in SAML 2.0 by the
+// Method of each SubjectConfirmation.
+func (x *answerReader) confirmations(assertion *soap.Element) error {
+	space := assertion.Name.Space
+	for subject := range x.subjects(assertion) {
+		found := false
+		for c := range x.doc.Children(subject) {
+			if c.Name != (soap.Name{Space: space, Local: "SubjectConfirmation"}) {
+				continue
+			}
+			found = true
+			if space == NSSAML20 {
+				method, _ := x.doc.Attr(c, soap.Name{Local: "Method"})
+				x.confirmed(method)
+				continue
+			}
+			if err := x.methods(c); err != nil {
+				return err
+			}
+		}
+		if !found {
+			x.confirmed("")
+		}
+	}
+	return nil
+}
+
+// methods reads a SubjectConfirmation of SAML 1.1.
+func (x *answerReader) methods(confirmation *soap.Element) error {
+	found := false
+	for m := range x.doc.Children(confirmation) {
+		if m.Name != (soap.Name{Space: NSSAML11, Local: "ConfirmationMethod"}) {
+			continue
+		}
+		found = true
+		method, _, err := x.text(m, ruleAnswer)
+		if err != nil {
+			return err
+		}
+		x.confirmed(method)
+	}
+	if !found {
+		x.confirmed("")
+	}
+	return nil
+}
+
+func (x *answerReader) confirmed(method string) {
+	if a := &x.a.Assertion; !slices.Contains(a.Confirmation, method) {
+		a.Confirmation = append(a.Confirmation, method)
+	}
 }

@@ -170,6 +170,9 @@ type Assertion struct {
 	Audiences []string
 	// Subject is the name identifier.
 	Subject string
+	// Confirmation has the methods by which whoever presents the assertion shows
+	// that it may, each once: URIs, and an empty text for a Subject without one.
+	Confirmation []string
 	// Claims are the attributes. A SAML 1.1 attribute's URI is its namespace,
 	// a slash, and its name.
 	Claims []Claim

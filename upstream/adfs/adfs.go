@@ -32,6 +32,9 @@ type Config struct {
 	// CA has the authorities that may vouch for the nodes; nil means those of
 	// the system (TLS-05).
 	CA *x509.CertPool
+	// Signers are the certificates of the keys that the farm signs tokens with,
+	// one to eight. Without any, those of the farm's metadata count.
+	Signers []*x509.Certificate
 	// Name is this gateway's name, which AD FS reads in X-MS-Proxy.
 	Name string
 	// Probe is how the health of a node is checked.
@@ -54,10 +57,18 @@ type Config struct {
 	CheckInterval time.Duration
 	// CheckTimeout bounds one check; 1 s by default.
 	CheckTimeout time.Duration
+	// RenewInterval is the time after which the farm's metadata is read again;
+	// 1 h by default. AD FS names its next signing key there five days before it
+	// signs with it.
+	RenewInterval time.Duration
+	// RenewPause is the least time between two readings, however many answers
+	// are signed by a key that is not known; 10 s by default.
+	RenewPause time.Duration
 
 	// Metrics is where the farm's metrics are registered; nil means nowhere.
 	Metrics prometheus.Registerer
-	// Log gets one line each time a node goes down or comes up; nil means none.
+	// Log gets one line each time a node goes down or comes up, and when the
+	// metadata names other keys or begins to be unreadable; nil means none.
 	Log *slog.Logger
 }
 
@@ -82,6 +93,7 @@ type Farm struct {
 	c       Config
 	nodes   []*node
 	metrics *metrics
+	signers signers
 
 	scratch sync.Pool     // of *scratch
 	next    atomic.Uint32 // where the search for the least busy node starts
@@ -96,7 +108,14 @@ func New(c Config) (*Farm, error) {
 	if err := c.complete(); err != nil {
 		return nil, err
 	}
-	f := &Farm{c: c}
+	f := &Farm{c: c, signers: signers{asked: make(chan struct{}), renew: make(chan struct{}, 1)}}
+	if len(c.Signers) > 0 {
+		given, err := newPinned(c.Signers)
+		if err != nil {
+			return nil, err
+		}
+		f.signers.now.Store(given)
+	}
 	for _, raw := range c.Nodes {
 		n, err := newNode(&f.c, raw)
 		if err != nil {
@@ -110,13 +129,16 @@ func New(c Config) (*Farm, error) {
 		f.nodes = append(f.nodes, n)
 	}
 	var err error
-	if f.metrics, err = newMetrics(c.Metrics, f.nodes); err != nil {
+	if f.metrics, err = newMetrics(c.Metrics, f.nodes, f.signers.count); err != nil {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	f.stop = stop
 	for _, n := range f.nodes {
 		f.checks.Go(func() { n.watch(ctx) })
+	}
+	if len(c.Signers) == 0 {
+		f.checks.Go(func() { f.follow(ctx) })
 	}
 	return f, nil
 }
@@ -152,6 +174,8 @@ func (c *Config) complete() error {
 		{&c.IdleTimeout, 45 * time.Second},
 		{&c.CheckInterval, time.Second},
 		{&c.CheckTimeout, time.Second},
+		{&c.RenewInterval, time.Hour},
+		{&c.RenewPause, 10 * time.Second},
 	} {
 		if *d.value < 0 {
 			return fmt.Errorf("negative time %v", *d.value)

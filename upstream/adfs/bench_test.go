@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net"
@@ -87,7 +88,9 @@ func BenchmarkForward(b *testing.B) {
 	node := "https://" + l.Addr().String()
 
 	b.Run("farm", func(b *testing.B) {
-		farm, err := adfs.New(adfs.Config{Host: behind.Host, Nodes: []string{node}, CA: behind.CA, Name: "gateway1"})
+		farm, err := adfs.New(adfs.Config{
+			Host: behind.Host, Nodes: []string{node}, CA: behind.CA, Name: "gateway1", Signers: []*x509.Certificate{behind.Signer},
+		})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -2,6 +2,7 @@ package adfs_test
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -328,7 +329,8 @@ func TestProbe(t *testing.T) {
 	behind, _ := start(t, adfstest.Config{}, nil)
 	node := behind.Nodes[0]
 	probing := func(change func(*adfs.Config)) *adfs.Farm {
-		c := adfs.Config{Host: behind.Host, Nodes: behind.URLs(), CA: behind.CA, Name: "gateway1", Probe: adfs.ProbeHTTP, ProbePort: node.ProbePort}
+		c := adfs.Config{Host: behind.Host, Nodes: behind.URLs(), CA: behind.CA, Name: "gateway1", Probe: adfs.ProbeHTTP, ProbePort: node.ProbePort,
+			Signers: []*x509.Certificate{behind.Signer}}
 		fast(&c)
 		if change != nil {
 			change(&c)
@@ -369,7 +371,10 @@ func TestOneFailedCheck(t *testing.T) {
 	}
 	addr := l.Addr().String()
 	_ = l.Close()
-	farm, err := adfs.New(adfs.Config{Host: "sts.contoso.example", Name: "gateway1", Nodes: []string{"https://" + addr}, CheckInterval: time.Hour})
+	farm, err := adfs.New(adfs.Config{
+		Host: "sts.contoso.example", Name: "gateway1", Nodes: []string{"https://" + addr}, CheckInterval: time.Hour,
+		Signers: []*x509.Certificate{certificate(t)},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

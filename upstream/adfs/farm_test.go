@@ -2,12 +2,14 @@ package adfs_test
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/xml"
 	"fmt"
 	"net/netip"
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -42,8 +44,9 @@ func start(t testing.TB, fake adfstest.Config, change func(*adfs.Config)) (*adfs
 	t.Cleanup(behind.Close)
 	c := adfs.Config{
 		Host: behind.Host, Nodes: behind.URLs(), CA: behind.CA, Name: "gateway1.contoso.example",
-		// The checks stand still unless a test is about them.
-		CheckInterval: time.Hour,
+		// The checks stand still, and the metadata is not read, unless a test is
+		// about them.
+		CheckInterval: time.Hour, Signers: []*x509.Certificate{behind.Signer},
 	}
 	if change != nil {
 		change(&c)
@@ -153,6 +156,7 @@ func TestConfig(t *testing.T) {
 		"negative time":      {func(c *adfs.Config) { c.DialTimeout = -1 }, "negative time"},
 		"negative limit":     {func(c *adfs.Config) { c.MaxIdle = -1 }, "negative limit"},
 		"unknown probe":      {func(c *adfs.Config) { c.Probe = 9 }, "probe 9 is unknown"},
+		"too many signers":   {func(c *adfs.Config) { c.Signers = slices.Repeat([]*x509.Certificate{certificate(t)}, 9) }, "9 certificates, need 1 to 8"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			config := good()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,15 +28,20 @@ var (
 //
 // An error at a node is a *wstrust.NodeError around its cause: a
 // *wstrust.Fault when the farm refused; wstrust.ErrDown when no node took the
-// request, the connection broke, or the farm failed with another status than
-// 200 and 500; wstrust.ErrSlow when the answer was not complete in time; a
-// *wstrust.Error or *soap.Error when it cannot be read; and ctx's error when
-// ctx ended first.
+// request, its signing keys are not known, the connection broke, or the farm
+// failed with another status than 200 and 500; wstrust.ErrSlow when the answer was not complete in time; a
+// *wstrust.Error or *soap.Error when it cannot be read; wstrust.ErrUntrusted
+// when its token is not signed by a key of the farm; and ctx's error when ctx
+// ended first.
 func (f *Farm) Forward(ctx context.Context, r *wstrust.Request, origin wstrust.Origin) (*wstrust.Answer, error) {
 	s := f.acquire()
 	defer f.release(s)
 	if err := s.post(&f.c, r, origin); err != nil {
 		return nil, fmt.Errorf("forward: %w", err)
+	}
+	if err := f.signers.known(ctx); err != nil {
+		f.metrics.unsent[outcomeOf(err)].Inc()
+		return nil, err
 	}
 	start := time.Now()
 	c, err := f.connect(ctx)
@@ -46,10 +52,13 @@ func (f *Farm) Forward(ctx context.Context, r *wstrust.Request, origin wstrust.O
 	n := c.node
 	defer n.busy.Add(-1)
 	answer, err := c.forward(ctx, s, r)
+	n.count.duration.Observe(time.Since(start).Seconds())
+	if err == nil {
+		err = f.signers.check(answer)
+	}
 	o := outcomeOf(err)
 	c.settle(o == answered || o == fault)
 	n.count.outcomes[o].Inc()
-	n.count.duration.Observe(time.Since(start).Seconds())
 	if err != nil {
 		return nil, &wstrust.NodeError{Node: n.name, Err: err}
 	}
@@ -171,10 +180,16 @@ func (c *conn) forward(ctx context.Context, s *scratch, r *wstrust.Request) (*ws
 		return nil, &wstrust.Error{Kind: wstrust.WrongVersion, Rule: "SIG-10", Offset: -1,
 			Msg: "answer: SOAP " + answer.SOAP.String() + " to a request in " + r.SOAP.String()}
 	}
-	// What it answers is the gateway's to judge, and the connection is out of
-	// step either way.
-	c.exact = c.exact && (answer.RelatesTo == "" || answer.RelatesTo == r.MessageID)
+	c.exact = c.exact && fits(answer, r)
 	return answer, nil
+}
+
+// fits tells that an answer says nothing of another request than r. Whether it
+// is released is the gateway's to judge; where it does not fit, its connection
+// is out of step either way.
+func fits(a *wstrust.Answer, r *wstrust.Request) bool {
+	return (a.RelatesTo == "" || a.RelatesTo == r.MessageID) && (a.AppliesTo == "" || a.AppliesTo == r.AppliesTo) &&
+		(a.Encrypted || slices.Contains(a.Assertion.Audiences, r.AppliesTo))
 }
 
 // exchange writes the request and reads the answer, in this goroutine. The

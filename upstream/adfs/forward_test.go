@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -193,15 +194,26 @@ func TestMisbehaviour(t *testing.T) {
 		adfstest.WrongAudience: func(err error) bool { return err == nil },
 		adfstest.WrongVersion:  isUnreadable,
 		adfstest.TwoResponses:  isUnreadable,
-		adfstest.Page:          isDown,
-		adfstest.Garbage:       isUnreadable,
-		adfstest.Huge:          isUnreadable,
-		adfstest.ManyHeaders:   isUnreadable,
-		adfstest.Chunked:       func(err error) bool { return err == nil },
-		adfstest.UntilClose:    func(err error) bool { return err == nil },
-		adfstest.UntilCut:      isDown,
-		adfstest.Interim:       func(err error) bool { return err == nil },
-		adfstest.Surplus:       func(err error) bool { return err == nil },
+		// So does it when it is valid, and for whom. Who signed it counts here.
+		adfstest.Swap:            func(err error) bool { return err == nil },
+		adfstest.WrongSigner:     isUntrusted,
+		adfstest.Unsigned:        isUntrusted,
+		adfstest.Wrapped:         isUntrusted,
+		adfstest.LongLived:       func(err error) bool { return err == nil },
+		adfstest.Expired:         func(err error) bool { return err == nil },
+		adfstest.NotYetValid:     func(err error) bool { return err == nil },
+		adfstest.SenderVouches:   func(err error) bool { return err == nil },
+		adfstest.Encrypted:       func(err error) bool { return err == nil },
+		adfstest.EncryptedForAny: func(err error) bool { return err == nil },
+		adfstest.Page:            isDown,
+		adfstest.Garbage:         isUnreadable,
+		adfstest.Huge:            isUnreadable,
+		adfstest.ManyHeaders:     isUnreadable,
+		adfstest.Chunked:         func(err error) bool { return err == nil },
+		adfstest.UntilClose:      func(err error) bool { return err == nil },
+		adfstest.UntilCut:        isDown,
+		adfstest.Interim:         func(err error) bool { return err == nil },
+		adfstest.Surplus:         func(err error) bool { return err == nil },
 		// It shows before the request is written, or as an answer to nothing.
 		adfstest.Early: func(err error) bool { return err == nil || isDown(err) },
 	}
@@ -216,6 +228,7 @@ func TestMisbehaviour(t *testing.T) {
 				t.Parallel()
 				c := adfs.Config{
 					Host: behind.Host, Nodes: behind.URLs()[i : i+1], CA: behind.CA, Name: "gateway1", CheckInterval: time.Hour,
+					Signers: []*x509.Certificate{behind.Signer},
 				}
 				switch b {
 				case adfstest.Hang, adfstest.Stall:
@@ -256,13 +269,20 @@ func misbehave(t *testing.T, behind *adfstest.Farm, farm *adfs.Farm, node *adfst
 	for i := range 5 {
 		mustAnswer(t, farm, alice(fmt.Sprint(b, " after ", i)))
 	}
-	if harmless := b == adfstest.Regular || b == adfstest.Failed || b == adfstest.WrongUser || b == adfstest.WrongAudience ||
-		b == adfstest.Chunked || b == adfstest.Interim; harmless != (node.Accepted() == connections) {
-		t.Errorf("got %d new connections, want the old one used %v", node.Accepted()-connections, harmless)
+	if slices.Contains(harmless, b) != (node.Accepted() == connections) {
+		t.Errorf("got %d new connections, want the old one used %v", node.Accepted()-connections, slices.Contains(harmless, b))
 	}
 }
 
+// harmless is what leaves a connection good for the next request.
+var harmless = []adfstest.Behaviour{
+	adfstest.Regular, adfstest.Failed, adfstest.WrongUser, adfstest.Swap, adfstest.LongLived, adfstest.Expired, adfstest.NotYetValid,
+	adfstest.SenderVouches, adfstest.Encrypted, adfstest.EncryptedForAny, adfstest.Chunked, adfstest.Interim,
+}
+
 func isDown(err error) bool { return errors.Is(err, wstrust.ErrDown) }
+
+func isUntrusted(err error) bool { return errors.Is(err, wstrust.ErrUntrusted) }
 
 func isSlow(err error) bool { return errors.Is(err, wstrust.ErrSlow) }
 
@@ -337,7 +357,7 @@ stsgate_farm_connections{node="NODE",state="idle"} 0
 # HELP stsgate_farm_node_up 1 while requests are sent to this AD FS node, 0 while it is down.
 # TYPE stsgate_farm_node_up gauge
 stsgate_farm_node_up{node="NODE"} 0
-# HELP stsgate_farm_requests_total Requests to the AD FS farm by node (host:port; none when no node took the request) and outcome: answered with a token, fault, unreadable answer, down (no connection, a broken one, or a failing farm), slow (no answer in time), canceled (client gone).
+# HELP stsgate_farm_requests_total Requests to the AD FS farm by node (host:port; none when no node took the request) and outcome: answered with a token, fault, unreadable answer, untrusted (a token that no key of the farm signed), down (no connection, a broken one, a failing farm, or one whose signing keys are not known), slow (no answer in time), canceled (client gone).
 # TYPE stsgate_farm_requests_total counter
 stsgate_farm_requests_total{node="NODE",outcome="answered"} 1
 stsgate_farm_requests_total{node="NODE",outcome="canceled"} 0
@@ -345,6 +365,7 @@ stsgate_farm_requests_total{node="NODE",outcome="down"} 0
 stsgate_farm_requests_total{node="NODE",outcome="fault"} 1
 stsgate_farm_requests_total{node="NODE",outcome="slow"} 0
 stsgate_farm_requests_total{node="NODE",outcome="unreadable"} 0
+stsgate_farm_requests_total{node="NODE",outcome="untrusted"} 0
 stsgate_farm_requests_total{node="none",outcome="canceled"} 0
 stsgate_farm_requests_total{node="none",outcome="down"} 2
 `, "NODE", behind.Nodes[0].Addr)

@@ -16,6 +16,7 @@ const (
 	answered outcome = iota
 	fault
 	unreadable
+	untrusted
 	down
 	slow
 	canceled
@@ -23,7 +24,7 @@ const (
 )
 
 var outcomeNames = [numOutcomes]string{
-	answered: "answered", fault: "fault", unreadable: "unreadable", down: "down", slow: "slow", canceled: "canceled",
+	answered: "answered", fault: "fault", unreadable: "unreadable", untrusted: "untrusted", down: "down", slow: "slow", canceled: "canceled",
 }
 
 // outcomeOf reads the outcome off an error of Forward.
@@ -35,6 +36,8 @@ func outcomeOf(err error) outcome {
 		return fault
 	}
 	switch {
+	case errors.Is(err, wstrust.ErrUntrusted):
+		return untrusted
 	case errors.Is(err, wstrust.ErrDown):
 		return down
 	case errors.Is(err, wstrust.ErrSlow):
@@ -57,15 +60,18 @@ type counts struct {
 }
 
 type metrics struct {
-	unsent [numOutcomes]prometheus.Counter // down and canceled only
+	unsent           [numOutcomes]prometheus.Counter // down and canceled only
+	metadataFailures prometheus.Counter
 }
 
-// newMetrics gives every node its counters and registers them.
-func newMetrics(r prometheus.Registerer, nodes []*node) (*metrics, error) {
+// newMetrics gives every node its counters and registers them. keys counts the
+// signing keys that are known.
+func newMetrics(r prometheus.Registerer, nodes []*node, keys func() float64) (*metrics, error) {
 	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "stsgate_farm_requests_total",
 		Help: "Requests to the AD FS farm by node (host:port; none when no node took the request) and outcome: answered with a token, " +
-			"fault, unreadable answer, down (no connection, a broken one, or a failing farm), slow (no answer in time), canceled (client gone).",
+			"fault, unreadable answer, untrusted (a token that no key of the farm signed), down (no connection, a broken one, a failing farm, or " +
+			"one whose signing keys are not known), slow (no answer in time), canceled (client gone).",
 	}, []string{"node", "outcome"})
 	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "stsgate_farm_connect_failures_total",
@@ -77,8 +83,15 @@ func newMetrics(r prometheus.Registerer, nodes []*node) (*metrics, error) {
 		Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 20},
 	}, []string{"node"})
 
-	all := []prometheus.Collector{requests, refused, duration}
-	m := &metrics{}
+	m := &metrics{metadataFailures: prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "stsgate_farm_metadata_failures_total",
+		Help: "Readings of the farm's metadata for its signing keys that failed. The keys known before stay.",
+	})}
+	known := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "stsgate_farm_signing_keys",
+		Help: "Keys that the AD FS farm may sign tokens with: given ones, or those in its metadata. 0 while none are known; then nothing is forwarded.",
+	}, keys)
+	all := []prometheus.Collector{requests, refused, duration, m.metadataFailures, known}
 	for _, o := range []outcome{down, canceled} {
 		m.unsent[o] = requests.WithLabelValues(nowhere, outcomeNames[o])
 	}

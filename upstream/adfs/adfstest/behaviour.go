@@ -39,6 +39,28 @@ const (
 	WrongVersion
 	// TwoResponses answers with two tokens in one message.
 	TwoResponses
+	// Swap answers two requests that are under way at once, each with the token
+	// of the other's user.
+	Swap
+	// WrongSigner answers with a token that another key signed.
+	WrongSigner
+	// Unsigned answers with a token that nobody signed.
+	Unsigned
+	// Wrapped answers with a token for somebody else, which has the signature of
+	// the right token, and that token in its Advice.
+	Wrapped
+	// LongLived answers with a token that is valid for 24 hours.
+	LongLived
+	// Expired answers with a token of the day before.
+	Expired
+	// NotYetValid answers with a token of the next day.
+	NotYetValid
+	// SenderVouches answers with a token that whoever sends it has to vouch for.
+	SenderVouches
+	// Encrypted answers with a token that only its application can read.
+	Encrypted
+	// EncryptedForAny does that without saying which application that is.
+	EncryptedForAny
 	// Page answers with a page in HTML.
 	Page
 	// Garbage answers with bytes that are not HTTP.
@@ -73,7 +95,8 @@ func Behaviours() []Behaviour {
 
 var behaviourNames = [...]string{
 	"regular", "hang", "stall", "close-on-connect", "close-on-request", "close-idle", "truncate", "unavailable", "failed",
-	"wrong-user", "wrong-audience", "wrong-version", "two-responses", "page", "garbage", "huge", "many-headers", "chunked",
+	"wrong-user", "wrong-audience", "wrong-version", "two-responses", "swap", "wrong-signer", "unsigned", "wrapped", "long-lived", "expired",
+	"not-yet-valid", "sender-vouches", "encrypted", "encrypted-for-any", "page", "garbage", "huge", "many-headers", "chunked",
 	"until-close", "until-cut", "interim", "surplus", "early",
 }
 

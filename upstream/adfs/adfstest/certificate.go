@@ -54,12 +54,57 @@ func (f *Farm) certify() error {
 		},
 	}
 
-	if f.key, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
+	if f.key, err = f.NewKey(); err != nil {
 		return err
 	}
-	template = certificate("ADFS Signing - " + f.Host)
-	f.Signer, err = issue(template, template, f.key.Public(), f.key)
-	return err
+	f.Signer = f.key.Certificate
+	return nil
+}
+
+// A Key signs tokens.
+type Key struct {
+	// Certificate is self-signed, as AD FS has it.
+	Certificate *x509.Certificate
+
+	private *rsa.PrivateKey
+}
+
+// NewKey makes a key that is not used yet.
+func (f *Farm) NewKey() (*Key, error) {
+	private, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return nil, err
+	}
+	template := certificate("ADFS Signing - " + f.Host)
+	c, err := issue(template, template, private.Public(), private)
+	if err != nil {
+		return nil, err
+	}
+	return &Key{c, private}, nil
+}
+
+// SignWith makes the farm sign with another key, which its metadata does not
+// name until it is told to.
+func (f *Farm) SignWith(k *Key) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.key = k
+}
+
+// signer returns the key to sign with: the farm's, or one that is not the farm's.
+func (f *Farm) signer(b Behaviour) *Key {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if b != WrongSigner {
+		return f.key
+	}
+	if f.stray == nil {
+		var err error
+		if f.stray, err = f.NewKey(); err != nil {
+			panic(fmt.Sprintf("adfstest: make a key: %v", err))
+		}
+	}
+	return f.stray
 }
 
 func certificate(name string) *x509.Certificate {

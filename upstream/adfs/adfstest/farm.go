@@ -7,7 +7,6 @@
 package adfstest
 
 import (
-	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -54,15 +53,18 @@ type Farm struct {
 	// Authority vouches for the nodes; CA holds it alone.
 	Authority *x509.Certificate
 	CA        *x509.CertPool
-	// Signer is the certificate of the tokens' signing key.
+	// Signer is the certificate of the key that signs the tokens at first.
 	Signer *x509.Certificate
 
-	c   Config
-	key *rsa.PrivateKey
-	tls *tls.Config
+	c     Config
+	tls   *tls.Config
+	swaps chan swap
 
 	mu        sync.Mutex
 	delivered map[[sha256.Size]byte]int
+	key       *Key
+	stray     *Key   // nil until a node needs it
+	published []byte // as metadata, nil for what is true
 }
 
 // Start starts the farm's nodes on ports of 127.0.0.1.
@@ -76,7 +78,7 @@ func Start(c Config) (*Farm, error) {
 	if c.Applications == nil {
 		c.Applications = []string{"urn:federation:MicrosoftOnline"}
 	}
-	f := &Farm{Host: c.Host, c: c, delivered: map[[sha256.Size]byte]int{}}
+	f := &Farm{Host: c.Host, c: c, swaps: make(chan swap), delivered: map[[sha256.Size]byte]int{}}
 	if err := f.certify(); err != nil {
 		return nil, fmt.Errorf("make certificates: %w", err)
 	}

@@ -141,14 +141,26 @@ func (f *Farm) token(b Behaviour, trust string, in Request, contentType string) 
 	return f.grant(b, trust, m, u)
 }
 
+// stranger is a user whom nobody asks for.
+var stranger = &User{UPN: "mallory@contoso.example", ImmutableID: "bWFsbG9yeQ=="}
+
 // grant answers with a token, bent by the behaviour.
 func (f *Farm) grant(b Behaviour, trust string, m *rst, u *User) response {
-	audience := m.appliesTo
+	now := time.Now()
+	g := grant{behaviour: b, user: u, audience: m.appliesTo, from: now, until: now.Add(time.Hour)}
 	switch b {
 	case WrongUser:
-		u = &User{UPN: "mallory@contoso.example", ImmutableID: "bWFsbG9yeQ=="}
+		g.user = stranger
+	case Swap:
+		g.user = f.swap(u)
 	case WrongAudience:
-		audience = "urn:another:application"
+		g.audience = "urn:another:application"
+	case LongLived:
+		g.until = now.Add(24 * time.Hour)
+	case Expired:
+		g.from, g.until = now.Add(-24*time.Hour), now.Add(-23*time.Hour)
+	case NotYetValid:
+		g.from, g.until = now.Add(24*time.Hour), now.Add(25*time.Hour)
 	case WrongVersion:
 		if trust == trust13 {
 			trust = trust2005
@@ -156,10 +168,9 @@ func (f *Farm) grant(b Behaviour, trust string, m *rst, u *User) response {
 			trust = trust13
 		}
 	}
-	now := time.Now()
-	one := f.rstr(trust, m, u, audience, now)
+	one := f.rstr(trust, m, g)
 	if b == TwoResponses {
-		one += f.rstr(trust, m, u, audience, now)
+		one += f.rstr(trust, m, g)
 	}
 	action := trust + "/RSTR/Issue"
 	if trust == trust13 {
@@ -169,14 +180,35 @@ func (f *Farm) grant(b Behaviour, trust string, m *rst, u *User) response {
 	return m.envelop(200, action, one, now)
 }
 
-// stranger is an answer with a token that nobody asked for.
-func (f *Farm) stranger() response {
+// A swap is a user whose token another request gets, and where that of the
+// other one goes.
+type swap struct {
+	user  *User
+	other chan *User
+}
+
+// swap waits for another request, and exchanges the users with it.
+func (f *Farm) swap(u *User) *User {
+	mine := swap{u, make(chan *User, 1)}
+	select {
+	case f.swaps <- mine:
+		return <-mine.other
+	case other := <-f.swaps:
+		other.other <- u
+		return other.user
+	case <-time.After(time.Second):
+		return stranger // it was alone
+	}
+}
+
+// early is an answer with a token that nobody asked for.
+func (f *Farm) early() response {
 	m := &rst{envelope: soap12, trust: trust13, messageID: "urn:uuid:somebody-else", appliesTo: f.c.Applications[0]}
-	return f.grant(WrongUser, trust13, m, nil)
+	return f.grant(Early, trust13, m, stranger)
 }
 
 // rstr writes a response in the order of AD FS (protocol.md, section 4.2).
-func (f *Farm) rstr(trust string, m *rst, u *User, audience string, now time.Time) string {
+func (f *Farm) rstr(trust string, m *rst, g grant) string {
 	prefix, keyType := "trust", trust13+"/Bearer"
 	open := `<trust:RequestSecurityTokenResponse`
 	if trust == trust2005 {
@@ -193,7 +225,10 @@ func (f *Farm) rstr(trust string, m *rst, u *User, audience string, now time.Tim
 	if tokenType == "" {
 		tokenType = kind.namespace
 	}
-	id, assertion := f.assert(kind, u, audience, now)
+	id, token := f.assert(kind, g)
+	if g.behaviour == Encrypted || g.behaviour == EncryptedForAny {
+		token = encrypted()
+	}
 	reference := fmt.Sprintf(`<o:SecurityTokenReference k:TokenType="%s" xmlns:o="%s" xmlns:k="http://docs.oasis-open.org/wss/oasis-wss-wssecurity-secext-1.1.xsd">`+
 		`<o:KeyIdentifier ValueType="%s">%s</o:KeyIdentifier></o:SecurityTokenReference>`, kind.profile, secext, kind.identifier, id)
 
@@ -201,10 +236,12 @@ func (f *Farm) rstr(trust string, m *rst, u *User, audience string, now time.Tim
 	element := func(name, content string) { fmt.Fprintf(&b, "<%s:%s>%s</%[1]s:%[2]s>", prefix, name, content) }
 	b.WriteString(open + ">")
 	element("Lifetime", fmt.Sprintf(`<wsu:Created xmlns:wsu="%s">%s</wsu:Created><wsu:Expires xmlns:wsu="%[1]s">%[3]s</wsu:Expires>`,
-		utility, instant(now), instant(now.Add(time.Hour))))
-	fmt.Fprintf(&b, `<wsp:AppliesTo xmlns:wsp="http://schemas.xmlsoap.org/ws/2004/09/policy"><wsa:EndpointReference xmlns:wsa="http://www.w3.org/2005/08/addressing">`+
-		`<wsa:Address>%s</wsa:Address></wsa:EndpointReference></wsp:AppliesTo>`, text(audience))
-	element("RequestedSecurityToken", assertion)
+		utility, instant(g.from), instant(g.until)))
+	if g.behaviour != EncryptedForAny {
+		fmt.Fprintf(&b, `<wsp:AppliesTo xmlns:wsp="http://schemas.xmlsoap.org/ws/2004/09/policy"><wsa:EndpointReference xmlns:wsa="http://www.w3.org/2005/08/addressing">`+
+			`<wsa:Address>%s</wsa:Address></wsa:EndpointReference></wsp:AppliesTo>`, text(g.audience))
+	}
+	element("RequestedSecurityToken", token)
 	element("RequestedAttachedReference", reference)
 	element("RequestedUnattachedReference", reference)
 	element("TokenType", text(tokenType))

@@ -1,6 +1,7 @@
 package adfstest
 
 import (
+	"crypto/x509"
 	"encoding/base64"
 	"fmt"
 	"strings"
@@ -32,13 +33,33 @@ func (f *Farm) mex() []byte {
 		tns, utility, policies.String(), bindings.String(), ports.String())
 }
 
-// metadata writes the federation metadata, with the signing key and the
-// issuer's name. It is not signed.
-func (f *Farm) metadata() []byte {
+// Metadata writes federation metadata that names these signing keys. It is not
+// signed.
+func (f *Farm) Metadata(signers ...*x509.Certificate) []byte {
+	var keys strings.Builder
+	for _, c := range signers {
+		keys.WriteString(`<KeyDescriptor use="signing"><KeyInfo xmlns="http://www.w3.org/2000/09/xmldsig#"><X509Data><X509Certificate>` +
+			base64.StdEncoding.EncodeToString(c.Raw) + `</X509Certificate></X509Data></KeyInfo></KeyDescriptor>`)
+	}
 	return fmt.Appendf(nil, `<EntityDescriptor ID="_%s" entityID="http://%s/adfs/services/trust" xmlns="urn:oasis:names:tc:SAML:2.0:metadata">`+
 		`<RoleDescriptor xsi:type="fed:SecurityTokenServiceType" protocolSupportEnumeration="%s %s http://docs.oasis-open.org/wsfed/federation/200706"`+
-		` xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xmlns:fed="http://docs.oasis-open.org/wsfed/federation/200706"><KeyDescriptor use="signing">`+
-		`<KeyInfo xmlns="http://www.w3.org/2000/09/xmldsig#"><X509Data><X509Certificate>%s</X509Certificate></X509Data></KeyInfo></KeyDescriptor>`+
-		`</RoleDescriptor></EntityDescriptor>`,
-		"federation-metadata", f.Host, trust13, trust2005, base64.StdEncoding.EncodeToString(f.Signer.Raw))
+		` xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xmlns:fed="http://docs.oasis-open.org/wsfed/federation/200706">%s</RoleDescriptor></EntityDescriptor>`,
+		"federation-metadata", f.Host, trust13, trust2005, keys.String())
+}
+
+// Publish makes the farm answer with this document when its metadata is asked
+// for. At first it names the key that signs, whichever that is.
+func (f *Farm) Publish(document []byte) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.published = document
+}
+
+func (f *Farm) metadata() []byte {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.published != nil {
+		return f.published
+	}
+	return f.Metadata(f.key.Certificate)
 }

@@ -234,7 +234,7 @@ func (n *Node) serve(raw net.Conn) {
 		return
 	}
 	if b == Early {
-		_, _ = c.Write(n.farm.stranger().regular())
+		_, _ = c.Write(n.farm.early().regular())
 	}
 	r := bufio.NewReader(c)
 	for {
