@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"crypto/tls"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"testing"
 
@@ -77,9 +75,7 @@ func (a *talker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write(append(append(soap.AppendOpen(nil, soap.Header{Version: soap.V12, Action: "urn:odd"}),
 			"<x>"+string(soap.EscapeText(nil, words))+"</x>"...), "</s:Body></s:Envelope>"...))
 	case "status":
-		for i, each := range farmWords {
-			w.Header().Add([]string{"Server", "X-Powered-By", "WWW-Authenticate", "Set-Cookie"}[i%4], each)
-		}
+		inHeaders(w.Header())
 		w.WriteHeader(http.StatusServiceUnavailable)
 	case "garbage":
 		a.garbage(w, words)
@@ -110,9 +106,7 @@ func (a *talker) relay(w http.ResponseWriter, r *http.Request, body []byte) {
 // fault answers with a fault that has the farm's words wherever one has text.
 func (a *talker) fault(w http.ResponseWriter, code, text string) {
 	words := string(soap.EscapeText(nil, strings.Join(farmWords, " ")))
-	for i, each := range farmWords {
-		w.Header().Add([]string{"Server", "X-Powered-By", "WWW-Authenticate", "Set-Cookie"}[i%4], each)
-	}
+	inHeaders(w.Header())
 	w.WriteHeader(http.StatusInternalServerError)
 	b := soap.AppendOpen(nil, soap.Header{Version: soap.V12, Action: soap.ActionFault})
 	b = append(b, `<s:Fault><s:Code><s:Value>s:Sender</s:Value><s:Subcode><s:Value xmlns:t="http://docs.oasis-open.org/ws-sx/ws-trust/200512">`+code+
@@ -123,6 +117,13 @@ func (a *talker) fault(w http.ResponseWriter, code, text string) {
 	_, _ = w.Write(soap.AppendClose(b))
 }
 
+// inHeaders has the farm say its words in headers, too.
+func inHeaders(h http.Header) {
+	for i, each := range farmWords {
+		h.Add([]string{"Server", "X-Powered-By", "WWW-Authenticate", "Set-Cookie"}[i%4], each)
+	}
+}
+
 // garbage answers with words alone.
 func (a *talker) garbage(w http.ResponseWriter, words string) {
 	conn, _, err := http.NewResponseController(w).Hijack()
@@ -130,8 +131,8 @@ func (a *talker) garbage(w http.ResponseWriter, words string) {
 		a.t.Error(err)
 		return
 	}
-	defer func(c net.Conn) { _ = c.Close() }(conn)
-	_, _ = io.WriteString(conn, strings.Join(slices.Repeat([]string{words}, 2), "\r\n"))
+	defer conn.Close()
+	_, _ = io.WriteString(conn, words+"\r\n\r\n")
 }
 
 // nameOnly keeps what may stand in a name.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -51,12 +52,8 @@ func probes() []probe {
 		all = append(all, p)
 	}
 	for i := range all {
-		if all[i].path == "" {
-			all[i].path = path13
-		}
-		if all[i].soap == 0 {
-			all[i].soap = soap.V12
-		}
+		p := &all[i]
+		p.path, p.soap = cmp.Or(p.path, path13), cmp.Or(p.soap, soap.V12)
 	}
 	return all
 }
@@ -164,6 +161,7 @@ var hostProbes = []probe{
 	{name: "other host", raw: line13 + "Host: evil.example\r\n" + inSOAP + sized, status: 421},
 	{name: "other host, forwarded as ours", raw: line13 + "Host: evil.example\r\nX-Forwarded-Host: " + probedHost + "\r\n" + inSOAP + sized, status: 421},
 	{name: "our host, forwarded as another", raw: post13 + "X-Forwarded-Host: evil.example\r\nForwarded: host=evil.example\r\n" + sized, status: 200},
+	{name: "no server name", raw: post13 + sized, status: 200, sni: "127.0.0.1"},
 	{name: "other server name", raw: post13 + sized, status: 421, sni: "localhost"},
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -104,14 +105,10 @@ func writeGate(t *testing.T, dir, configuration string, farmCA []byte) {
 	}
 }
 
-// dial opens a connection with a TLS server name, which may be empty.
+// dial opens a connection with a TLS server name; an address stands for none.
 func (p *probed) dial(t *testing.T, sni string) *tls.Conn {
 	t.Helper()
-	c := &tls.Config{RootCAs: p.roots, ServerName: "127.0.0.1"}
-	if sni != "" {
-		c.ServerName = sni
-	}
-	conn, err := tls.Dial("tcp", p.address, c)
+	conn, err := tls.Dial("tcp", p.address, &tls.Config{RootCAs: p.roots, ServerName: sni})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,11 +192,7 @@ func TestProbes(t *testing.T) {
 
 // probe sends one and checks the answer. After a refusal the connection ends.
 func (g *probed) probe(t *testing.T, p probe, raw string) {
-	sni := p.sni
-	if sni == "" {
-		sni = probedHost
-	}
-	c := g.dial(t, sni)
+	c := g.dial(t, cmp.Or(p.sni, probedHost))
 	sent := make(chan struct{})
 	go func() {
 		defer close(sent)
