@@ -155,9 +155,7 @@ func (c *caged) admin(t *testing.T, path string) int {
 func (c *caged) crash(t *testing.T) {
 	const held = 8
 	for range held {
-		mine := &outlet{caged: c}
-		conn := mine.dial(t)
-		if _, err := io.WriteString(conn, stalling.bytes(c.secret(), c.right)); err != nil {
+		if _, err := io.WriteString(c.dial(t, probedHost), stalling.bytes(c.secret(), c.right)); err != nil {
 			t.Fatal(err)
 		}
 	}
