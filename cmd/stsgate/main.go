@@ -59,10 +59,13 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 		fmt.Fprintln(errOut, "Try: stsgate --help")
 		return 2
 	}
-	switch err := k.Run(c); {
-	case err == nil:
+	err = k.Run(c)
+	if err == nil {
 		return 0
-	case !errors.Is(err, errReported):
+	}
+	if _, ok := errors.AsType[mistakes](err); ok {
+		fmt.Fprintln(errOut, err)
+	} else if !errors.Is(err, errReported) {
 		fmt.Fprintln(errOut, "stsgate:", err)
 	}
 	return 1

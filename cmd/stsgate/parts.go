@@ -65,7 +65,7 @@ func loadParts(c *config.Config, log *slog.Logger) (*parts, error) {
 		collect(err)
 	}
 	if err := errors.Join(errs...); err != nil {
-		return nil, err
+		return nil, mistakes{err}
 	}
 	return &p, nil
 }

@@ -9,7 +9,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
-	"strings"
 	"syscall"
 	"time"
 
@@ -37,11 +36,11 @@ func (v *runVerb) Run(c *console) error {
 	defer s.release()
 	cfg, err := config.Load(v.Config)
 	if err != nil {
-		return reportMistakes(c, err)
+		return mistakes{err}
 	}
 	d, err := newDaemon(cfg, newLog(c.err, cfg))
 	if err != nil {
-		return reportMistakes(c, err)
+		return err
 	}
 	return s.serve(d)
 }
@@ -111,11 +110,11 @@ Example:
 func (v *check) Run(c *console) error {
 	cfg, err := config.Load(v.Config)
 	if err != nil {
-		return reportMistakes(c, err)
+		return mistakes{err}
 	}
 	p, err := loadParts(cfg, newLog(c.err, cfg))
 	if err != nil {
-		return reportMistakes(c, err)
+		return err
 	}
 	for _, w := range p.policy.Warnings(time.Now()) {
 		w.File = fromHere(filepath.Join(cfg.Policy, w.File))
@@ -126,10 +125,5 @@ func (v *check) Run(c *console) error {
 	return err
 }
 
-// reportMistakes prints one line a mistake, as editors read them.
-func reportMistakes(c *console, err error) error {
-	for line := range strings.Lines(err.Error()) {
-		fmt.Fprintln(c.err, strings.TrimSuffix(line, "\n"))
-	}
-	return errReported
-}
+// mistakes are what is wrong with files, one a line as editors read them.
+type mistakes struct{ error }
