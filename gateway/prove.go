@@ -37,6 +37,7 @@ func (x *exchange) proveByFarm(ctx context.Context) error {
 		if e, ok := errors.AsType[*wstrust.NodeError](err); ok {
 			x.node = e.Node
 		}
+		withhold(err, x.request.Password)
 		return refuseFarm(ctx, err)
 	}
 	x.kept, x.node = kept, kept.Node
@@ -69,6 +70,14 @@ func claim(lines []string) string {
 		return ""
 	}
 	return lines[0]
+}
+
+// withhold drops the text of a fault that repeats the password: it would go
+// into log and record (security.md, AUD-05).
+func withhold(err error, p account.Password) {
+	if f, ok := errors.AsType[*wstrust.Fault](err); ok && strings.Contains(f.Text, string(p.Bytes())) {
+		f.Text = "text withheld, it repeats the password"
+	}
 }
 
 // refuseFarm finds the reason for what the farm answered, or did not.

@@ -63,6 +63,10 @@ func (a *talker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.fault(w, "t:FailedAuthentication", "ID3242: "+words)
 	case "scope":
 		a.fault(w, "t:InvalidScope", "ID3082: "+words)
+	case "echo":
+		_, rest, _ := bytes.Cut(body, []byte(`#PasswordText">`))
+		password, _, _ := bytes.Cut(rest, []byte("<"))
+		a.fault(w, "t:RequestFailed", "MSIS3127: the password "+string(password)+" is not right")
 	case "code":
 		a.fault(w, "t:"+strings.Map(nameOnly, words), words)
 	case "page":

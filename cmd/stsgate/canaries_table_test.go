@@ -118,6 +118,7 @@ var canaries = []canary{
 	{name: "before a fault that denies", status: 500, from: canaryID, to: canaryID + "-denied"},
 	{name: "before a fault of the password", status: 500, from: canaryID, to: canaryID + "-wrong"},
 	{name: "before a fault of the scope", status: 500, from: canaryID, to: canaryID + "-scope"},
+	{name: "before a fault that repeats the password", status: 500, from: canaryID, to: canaryID + "-echo"},
 	{name: "before a fault of a code", status: 500, from: canaryID, to: canaryID + "-code"},
 	{name: "before a page", status: 500, from: canaryID, to: canaryID + "-page"},
 	{name: "before what is no XML", status: 500, from: canaryID, to: canaryID + "-broken"},
