@@ -38,7 +38,7 @@ func (x *exchange) proveByFarm(ctx context.Context) error {
 			x.node = e.Node
 		}
 		withhold(err, x.request.Password)
-		return refuseFarm(ctx, err)
+		return RefuseFarm(ctx, err)
 	}
 	x.kept, x.node = kept, kept.Node
 	return nil
@@ -80,8 +80,8 @@ func withhold(err error, p account.Password) {
 	}
 }
 
-// refuseFarm finds the reason for what the farm answered, or did not.
-func refuseFarm(ctx context.Context, err error) error {
+// RefuseFarm finds the reason for what the farm answered, or did not.
+func RefuseFarm(ctx context.Context, err error) *refusal.Refusal {
 	reason := refusal.FarmFailed
 	fault, isFault := errors.AsType[*wstrust.Fault](err)
 	_, unread := errors.AsType[*wstrust.Error](err)
@@ -136,11 +136,22 @@ func (x *exchange) check(ctx context.Context) error {
 	return x.checkAccount(ctx, &x.kept.Assertion)
 }
 
-// checkAnswer holds the farm's answer against what was asked (security.md,
-// SIG-10). Its signature was checked where it was received; of a token that is
-// encrypted the answer around it alone tells, so it must.
+// checkAnswer holds the farm's answer against what was asked and decided. Its
+// signature was checked where it was received.
 func (x *exchange) checkAnswer() error {
-	a, r := x.kept, x.request
+	if x.kept.Encrypted && !x.decision.Application.AnswerEncrypted {
+		return refusal.New(refusal.AnswerMismatch, "the farm's token is encrypted, and the application does not say answer_encrypted")
+	}
+	if err := CheckAnswer(x.request, x.kept); err != nil {
+		return err
+	}
+	return CheckLifetime(x.kept, x.start)
+}
+
+// CheckAnswer holds an answer of the farm against the request, as far as the
+// two tell (security.md, SIG-10): of a token that is encrypted the answer
+// around it alone tells, so it must.
+func CheckAnswer(r *wstrust.Request, a *wstrust.Answer) error {
 	switch {
 	case a.SOAP != r.SOAP:
 		return refusal.New(refusal.AnswerUnreadable, "the farm answered in SOAP %s", a.SOAP)
@@ -148,26 +159,28 @@ func (x *exchange) checkAnswer() error {
 		return refusal.New(refusal.AnswerMismatch, "the farm's answer relates to another message")
 	case a.AppliesTo != "" && a.AppliesTo != r.AppliesTo:
 		return refusal.New(refusal.AnswerMismatch, "the farm's answer applies to %q", a.AppliesTo)
-	case a.Encrypted && !x.decision.Application.AnswerEncrypted:
-		return refusal.New(refusal.AnswerMismatch, "the farm's token is encrypted, and the application does not say answer_encrypted")
 	case a.Encrypted && a.AppliesTo == "":
 		return refusal.New(refusal.AnswerMismatch, "the farm's token is encrypted, and its answer does not say what it applies to")
 	case a.Encrypted:
-		return checkLifetime(a.Lifetime.Created, a.Lifetime.Expires, x.start)
+		return nil
 	case !slices.Contains(a.Assertion.Audiences, r.AppliesTo):
 		return refusal.New(refusal.AnswerMismatch, "the farm's token is for the audiences %q", a.Assertion.Audiences)
 	case r.Bearer() && !a.Assertion.Bearer():
 		return refusal.New(refusal.AnswerMismatch, "the farm's token is confirmed by %q, and a bearer token was asked for", a.Assertion.Confirmation)
 	}
-	return checkLifetime(a.Assertion.NotBefore, a.Assertion.NotOnOrAfter, x.start)
+	return nil
 }
 
 // longestToken is the longest that a token of the farm may be valid.
 const longestToken = 8 * time.Hour
 
-// checkLifetime holds a token to the present and to the longest that there is,
-// by clocks that may differ by skew.
-func checkLifetime(from, until, now time.Time) error {
+// CheckLifetime holds a token to the present and to the longest that there is,
+// by clocks that may differ by 5 minutes.
+func CheckLifetime(a *wstrust.Answer, now time.Time) error {
+	from, until := a.Assertion.NotBefore, a.Assertion.NotOnOrAfter
+	if a.Encrypted {
+		from, until = a.Lifetime.Created, a.Lifetime.Expires
+	}
 	switch {
 	case until.IsZero():
 		return refusal.New(refusal.AnswerMismatch, "the farm's token has no end")

@@ -258,10 +258,10 @@ type Log struct {
 	Level Level `yaml:"level"`
 }
 
-// defaults returns a Config of which every key with a default has it.
+// Defaults returns a Config of which every key with a default has it.
 // Optional groups are there, so that a file that names a group gets the
-// defaults of its other keys; load drops those that the file does not name.
-func defaults() *Config {
+// defaults of its other keys; Load drops those that the file does not name.
+func Defaults() *Config {
 	return &Config{
 		Admin:     Admin{Address: "127.0.0.1:9090"},
 		Probe:     &Probe{},

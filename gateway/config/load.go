@@ -30,7 +30,7 @@ func Load(path string) (*Config, error) {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
 	d := &decoder{file: path, folder: filepath.Dir(full), at: make(map[string]*yaml.Node)}
-	c := defaults()
+	c := Defaults()
 	if root := d.document(source); root != nil {
 		d.mapping(root, reflect.ValueOf(c).Elem(), "")
 		d.check(c)
