@@ -95,12 +95,24 @@ func (d *daemon) routes() ([]edge.Route, error) {
 			if err != nil {
 				return nil, err
 			}
-			routes = append(routes, edge.Route{Path: e.Path, Methods: []string{http.MethodGet, http.MethodPost}, Handler: d.gateway.Count(e.Path, document)})
+			routes = append(routes, edge.Route{Path: e.Path, Methods: methods(e.Kind), Handler: d.gateway.Count(e.Path, document)})
 		case config.FederationMetadata:
-			routes = append(routes, edge.Route{Path: e.Path, Methods: []string{http.MethodGet}, Handler: d.gateway.Count(e.Path, d.metadata())})
+			routes = append(routes, edge.Route{Path: e.Path, Methods: methods(e.Kind), Handler: d.gateway.Count(e.Path, d.metadata())})
 		}
 	}
 	return routes, nil
+}
+
+// methods are those that an endpoint takes.
+func methods(k config.Kind) []string {
+	switch k {
+	case config.MEX:
+		return []string{http.MethodGet, http.MethodPost}
+	case config.FederationMetadata:
+		return []string{http.MethodGet}
+	default:
+		return []string{http.MethodPost}
+	}
 }
 
 func (d *daemon) mex() (http.Handler, error) {

@@ -20,6 +20,7 @@ type verbs struct {
 	Run     runVerb    `cmd:"" help:"Run the gateway."`
 	Check   check      `cmd:"" help:"Check configuration and policy, and exit 0 or 1."`
 	Request request    `cmd:"" help:"Ask any security token service for a token, and say what came."`
+	Inspect inspect    `cmd:"" help:"Explain a captured message, and what the gateway would refuse."`
 	User    userVerbs  `cmd:"" help:"Change the file directory."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
@@ -33,6 +34,9 @@ type console struct {
 
 // errReported is returned by a verb that has said what is wrong itself.
 var errReported = errors.New("already reported")
+
+// A usageError is about arguments that are no use.
+type usageError struct{ error }
 
 // run runs the program and returns its exit code: 0, 1 for what the verb found
 // or could not do, 2 for arguments that are no use.
@@ -67,6 +71,9 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 		fmt.Fprintln(errOut, err)
 	} else if !errors.Is(err, errReported) {
 		fmt.Fprintln(errOut, "stsgate:", err)
+		if _, ok := errors.AsType[usageError](err); ok {
+			return 2
+		}
 	}
 	return 1
 }

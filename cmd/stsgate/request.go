@@ -8,7 +8,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -233,19 +232,21 @@ func describe(a *wstrust.Answer) *token {
 	if der := a.Certificate(); der != nil {
 		t.Signer = "a certificate that cannot be read"
 		if cert, err := x509.ParseCertificate(der); err == nil {
-			sum := sha256.Sum256(cert.Raw)
-			t.Signer = fmt.Sprintf("%s (SHA-256 %x, until %s)", cert.Subject, sum[:8], cert.NotAfter.UTC().Format(time.DateOnly))
+			t.Signer = nameOf(cert)
 		}
 	}
 	return t
 }
 
+// nameOf names a certificate in one line.
+func nameOf(c *x509.Certificate) string {
+	sum := sha256.Sum256(c.Raw)
+	return fmt.Sprintf("%s (SHA-256 %x, until %s)", c.Subject, sum[:8], c.NotAfter.UTC().Format(time.DateOnly))
+}
+
 func (q *request) print(c *console, r *result) error {
 	if q.JSON {
-		e := json.NewEncoder(c.out)
-		e.SetEscapeHTML(false)
-		e.SetIndent("", "  ")
-		return e.Encode(r)
+		return writeJSON(c.out, r)
 	}
 	var b strings.Builder
 	if f := r.Fault; f != nil {
@@ -261,14 +262,19 @@ func (q *request) print(c *console, r *result) error {
 		return err
 	}
 	fmt.Fprintf(&b, "got a %s token in %.0f ms\n", t.Type, r.Duration*1000)
-	fmt.Fprintf(&b, "  subject  %s\n  audience %s\n  issuer   %s\n", visible(t.Subject), visible(strings.Join(t.Audience, ", ")), visible(t.Issuer))
-	fmt.Fprintf(&b, "  valid    %s to %s\n", t.NotBefore.UTC().Format(time.RFC3339), t.NotOnOrAfter.UTC().Format(time.RFC3339))
-	fmt.Fprintf(&b, "  signer   %s\n  id       %s\n", visible(t.Signer), visible(t.ID))
-	for _, claim := range t.Claims {
-		fmt.Fprintf(&b, "  claim    %s = %s\n", visible(claim.Type), visible(strings.Join(claim.Values, ", ")))
-	}
+	t.write(&b)
 	_, err := io.WriteString(c.out, b.String())
 	return err
+}
+
+// write says what a token says.
+func (t *token) write(b *strings.Builder) {
+	fmt.Fprintf(b, "  subject  %s\n  audience %s\n  issuer   %s\n", visible(t.Subject), visible(strings.Join(t.Audience, ", ")), visible(t.Issuer))
+	fmt.Fprintf(b, "  valid    %s to %s\n", stamp(t.NotBefore), stamp(t.NotOnOrAfter))
+	fmt.Fprintf(b, "  signer   %s\n  id       %s\n", visible(t.Signer), visible(t.ID))
+	for _, claim := range t.Claims {
+		fmt.Fprintf(b, "  claim    %s = %s\n", visible(claim.Type), visible(strings.Join(claim.Values, ", ")))
+	}
 }
 
 // plainWords says what a fault means for the person who asked.
@@ -294,10 +300,7 @@ func plainWords(f *wstrust.Fault) string {
 // visible shows text that somebody else chose: control characters and the
 // like as escapes, at most 512 characters (security.md, CLI-01).
 func visible(s string) string {
-	const most = 512
-	if r := []rune(s); len(r) > most {
-		s = string(r[:most]) + "…"
-	}
+	s = clipped(s)
 	quoted := fmt.Sprintf("%+q", s)
 	for _, r := range s {
 		if r < ' ' || r > '~' {
