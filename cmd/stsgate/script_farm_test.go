@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"cmp"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/http"
@@ -26,6 +27,9 @@ import (
 //	farm kill I            closes node I's port and resets its connections; the event killed
 //	farm disconnect I      ends the connections of node I, or of all, as an idle timeout does
 //	farm restart I         starts it again
+//	farm next FILE         makes the next signing key, and writes its certificate, which is not used yet
+//	farm sign              signs with the next key from now on
+//	farm publish FILE      names the certificates of FILE in its metadata, or answers with FILE where it holds none
 //	farm received I OP N   how many messages node I was handed; I may be all
 //	farm delivered FILE OP N  how often the nodes were handed this very message
 //	farm count I ENV       the same number as a variable
@@ -39,6 +43,7 @@ func (s *story) farmStep(ts *testscript.TestScript, args []string) error {
 	}{
 		"start": {1, s.farmStart}, "behave": {2, s.farmBehave}, "delay": {1, s.farmDelay}, "kill": {1, s.farmKill},
 		"restart": {1, s.farmRestart}, "disconnect": {1, s.farmDisconnect}, "received": {3, s.farmReceived}, "count": {2, s.farmCount}, "delivered": {3, s.farmDelivered},
+		"next": {1, s.farmNext}, "sign": {0, s.farmSign}, "publish": {1, s.farmPublish},
 		"saw": {2, s.farmSaw}, "saw-no": {1, s.farmSawNo}, "got": {1, s.farmGot},
 	}
 	if len(args) == 0 || len(args) != verbs[args[0]].args+1 {
@@ -145,6 +150,31 @@ func (s *story) farmDisconnect(_ *testscript.TestScript, args []string) error {
 	for _, n := range nodes {
 		n.Disconnect()
 	}
+	return nil
+}
+
+func (s *story) farmNext(ts *testscript.TestScript, args []string) (err error) {
+	if s.next, err = s.farm.NewKey(); err != nil {
+		return err
+	}
+	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.next.Certificate.Raw})
+	return os.WriteFile(ts.MkAbs(args[0]), block, 0o600)
+}
+
+func (s *story) farmSign(*testscript.TestScript, []string) error {
+	if s.next == nil {
+		return misuse("there is no next key")
+	}
+	s.farm.SignWith(s.next)
+	return nil
+}
+
+func (s *story) farmPublish(ts *testscript.TestScript, args []string) error {
+	document := []byte(ts.ReadFile(args[0]))
+	if signers, err := readSigners(ts.MkAbs(args[0])); err == nil {
+		document = s.farm.Metadata(signers...)
+	}
+	s.farm.Publish(document)
 	return nil
 }
 

@@ -55,6 +55,7 @@ type story struct {
 	programs map[string]*program
 	last     *program // the one started last
 	farm     *adfstest.Farm
+	next     *adfstest.Key // of the farm, which may not use it yet
 	load     *load
 	posted   []byte       // the message
 	exchange wireExchange // what came back
