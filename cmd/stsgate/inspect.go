@@ -79,6 +79,7 @@ type inspection struct {
 
 	source  source
 	doc     *soap.Document   // nil if it cannot be scanned
+	secrets []string         // passwords, which no other text may repeat
 	request *wstrust.Request // of an RST; its password is wiped
 	found   report
 }
@@ -107,6 +108,7 @@ func (v *inspect) inspection(c *console) (*inspection, error) {
 	}
 	x.asked = &inspection{clock: x.clock}
 	x.asked.inspect(v.Request, raw)
+	x.secrets = x.asked.secrets
 	if f := &x.asked.found; f.Kind != kindRST || f.RequestType == "" {
 		return nil, fmt.Errorf("--request: %s is no request that can be read: %s", v.Request, f.Message)
 	}
@@ -184,6 +186,7 @@ func (x *inspection) scan(body []byte) error {
 		return err
 	}
 	x.doc = doc
+	x.learn(doc)
 	x.found.Root = doc.Root().Name.Local
 	what := doc.Root()
 	if what.Name.Local == "Envelope" {
@@ -247,7 +250,7 @@ func (x *inspection) refuse(why *refusal.Refusal) {
 	case header != "":
 		d.Line, d.Column = x.source.headerPlace(header)
 	}
-	d.Message = shown(d.Message)
+	d.Message = x.shown(d.Message)
 	x.found.refuse(d)
 }
 

@@ -55,8 +55,8 @@ func (x *inspection) readHead(limit int) *http.Request {
 	}
 	x.source.head, x.source.parts = size, []part{{file: size}}
 	path, _, _ := strings.Cut(r.RequestURI, "?")
-	host := shown(r.Host[strings.LastIndexByte(r.Host, '@')+1:])
-	x.found.HTTP = &httpFacts{Method: shown(r.Method), Path: shown(path), Host: host}
+	host := x.shown(r.Host[strings.LastIndexByte(r.Host, '@')+1:])
+	x.found.HTTP = &httpFacts{Method: x.shown(r.Method), Path: x.shown(path), Host: host}
 	x.open("connection: TLS and time are judged where a request arrives")
 	x.open("host: " + host + " is taken for the gateway's own name")
 	return r

@@ -35,26 +35,26 @@ func (x *inspection) judgeRequest(in wstrust.Inbound) {
 	}
 	if x.found.Verdict == accepted {
 		host, port, path := x.reached(r)
-		x.found.Forward = answerable(r.CheckAddress(host, port, path, true))
+		x.found.Forward = x.answerable(r.CheckAddress(host, port, path, true))
 		if err = r.CheckAddress(host, port, path, false); err == nil {
 			err = gateway.Issuable(r)
 		}
-		x.found.Issue = answerable(err)
+		x.found.Issue = x.answerable(err)
 	}
 }
 
 // answerable says whether a way of answering is open to a request.
-func answerable(err error) string {
+func (x *inspection) answerable(err error) string {
 	if err == nil {
 		return "yes"
 	}
 	if e, ok := errors.AsType[*wstrust.Error](err); ok {
-		return "no: " + e.Msg + " (" + e.Rule + ")"
+		return "no: " + x.shown(e.Msg) + " (" + e.Rule + ")"
 	}
 	if r, ok := errors.AsType[*refusal.Refusal](err); ok {
 		err = r.Err
 	}
-	return "no: " + shown(err.Error())
+	return "no: " + x.shown(err.Error())
 }
 
 // describeRequest reports what was read of a request.
@@ -67,20 +67,28 @@ func (x *inspection) describeRequest(r *wstrust.Request) {
 	if r.Version != 0 {
 		f.Credential = r.Credential.String()
 	}
-	f.User, f.AppliesTo, f.Action = shown(r.Username), shown(r.AppliesTo), shown(r.Action)
-	f.TokenType, f.KeyType = shown(r.TokenType), shown(r.KeyType)
-	f.To, f.MessageID = shown(r.To), shown(r.MessageID)
+	f.User, f.AppliesTo, f.Action = x.shown(r.Username), x.shown(r.AppliesTo), x.shown(r.Action)
+	f.TokenType, f.KeyType = x.shown(r.TokenType), x.shown(r.KeyType)
+	f.To, f.MessageID = x.shown(r.To), x.shown(r.MessageID)
 	f.Timestamp, f.Lifetime = f.span(r.Timestamp), f.span(r.Lifetime)
-	f.OnBehalfOf, f.ActAs, f.Target = partyOf(r.OnBehalfOf), partyOf(r.ActAs), partyOf(r.Target)
+	f.OnBehalfOf, f.ActAs, f.Target = x.party(r.OnBehalfOf), x.party(r.ActAs), x.party(r.Target)
 	for _, t := range r.Tolerated {
 		f.Tolerances = append(f.Tolerances, t.String())
 	}
 	if r.Signed {
 		f.Signer = "unknown: there is no certificate that can be read"
 		if all := certificatesIn(x.doc, x.header("Security")); len(all) > 0 {
-			f.Signer = nameOf(all[0])
+			f.Signer = x.shown(nameOf(all[0]))
 		}
 	}
+}
+
+// party reports whom a token speaks of, nil for no token.
+func (x *inspection) party(t wstrust.Token) *party {
+	if t.Kind == wstrust.CredentialNone {
+		return nil
+	}
+	return &party{Kind: t.Kind.String(), Subject: x.shown(t.Subject)}
 }
 
 // header returns a block of the envelope's header, nil when there is none.
@@ -100,7 +108,7 @@ func (x *inspection) text(e *soap.Element) string {
 	if err != nil {
 		return ""
 	}
-	return shown(strings.TrimSpace(text))
+	return x.shown(strings.TrimSpace(text))
 }
 
 // judgeAnswer reads an answer of the farm as the gateway does, and compares it
@@ -115,7 +123,7 @@ func (x *inspection) judgeAnswer(body []byte) {
 	f := &x.found
 	f.Version = a.Version.String()
 	f.Action = x.text(x.header("Action"))
-	f.RelatesTo, f.AppliesTo, f.TokenType = shown(a.RelatesTo), shown(a.AppliesTo), shown(a.TokenType)
+	f.RelatesTo, f.AppliesTo, f.TokenType = x.shown(a.RelatesTo), x.shown(a.AppliesTo), x.shown(a.TokenType)
 	f.Lifetime = f.span(a.Lifetime)
 	if fault, ok := errors.AsType[*wstrust.Fault](err); ok {
 		x.describeFault(fault)
@@ -148,7 +156,7 @@ func lastOf(s, separator string) string {
 // describeFault reports a fault, and what becomes of an exchange that gets it.
 func (x *inspection) describeFault(f *wstrust.Fault) {
 	x.found.Fault = &faultFacts{
-		Code: shown(f.Subcode.Local), Text: shown(f.Text), Sender: f.Sender, Says: plainWords(f),
+		Code: x.shown(f.Subcode.Local), Text: x.shown(f.Text), Sender: f.Sender, Says: plainWords(f),
 		Reason: gateway.RefuseFarm(context.Background(), f).Reason.String(),
 	}
 }
@@ -167,7 +175,7 @@ func (x *inspection) judgeToken(body []byte) {
 func (x *inspection) judgeContent(a *wstrust.Answer, err error) bool {
 	f := &x.found
 	if a.Token != nil {
-		f.Token = describe(a).shown()
+		f.Token = describe(a).shown(x.shown)
 		f.User, f.Signer = f.Token.Subject, f.Token.Signer
 	}
 	if err != nil {
@@ -211,7 +219,7 @@ func (x *inspection) judgeSignature(a *wstrust.Answer) {
 			x.refuse(gateway.RefuseFarm(context.Background(), fmt.Errorf("%w: %w", wstrust.ErrUntrusted, err)))
 			return
 		}
-		x.found.Verified, x.found.Signer = true, nameOf(verified.Certificate)
+		x.found.Verified, x.found.Signer = true, x.shown(nameOf(verified.Certificate))
 		x.found.Token.Signer = x.found.Signer
 	}
 }
@@ -223,5 +231,5 @@ func (x *inspection) check(err error, a *wstrust.Answer) {
 		return
 	}
 	_, token := a.Signed()
-	x.refuse(&refusal.Refusal{Reason: why.Reason, Err: &wstrust.Error{Rule: "SIG-10", Offset: int(token.Start), Msg: shown(why.Err.Error())}})
+	x.refuse(&refusal.Refusal{Reason: why.Reason, Err: &wstrust.Error{Rule: "SIG-10", Offset: int(token.Start), Msg: x.shown(why.Err.Error())}})
 }

@@ -11,6 +11,7 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
+	"stsgate/gateway/soap"
 	"stsgate/gateway/wstrust"
 )
 
@@ -127,22 +128,40 @@ func (f *report) span(l wstrust.Lifetime) *span {
 	return s
 }
 
-func partyOf(t wstrust.Token) *party {
-	if t.Kind == wstrust.CredentialNone {
-		return nil
-	}
-	return &party{Kind: t.Kind.String(), Subject: shown(t.Subject)}
-}
-
 // userInformation is the part of a URL that may hold a password.
 var userInformation = regexp.MustCompile(`//[^/?#@\s]*@`)
 
 // shown is a text of a message as it may be printed: at most 512 characters
-// (security.md, CLI-01), and without the user information of a URL.
-func shown(s string) string { return clipped(userInformation.ReplaceAllString(s, "//…@")) }
+// (security.md, CLI-01), without the user information of a URL, and nothing of
+// it where it repeats a password that is known.
+func (x *inspection) shown(s string) string {
+	for _, secret := range x.secrets {
+		if strings.Contains(s, secret) {
+			return "withheld, it repeats the password"
+		}
+	}
+	return clipped(userInformation.ReplaceAllString(s, "//…@"))
+}
+
+// shortest is the fewest characters of a password that is looked for in texts:
+// shorter ones stand in many by chance.
+const shortest = 4
+
+// learn notes the passwords of a message.
+func (x *inspection) learn(d *soap.Document) {
+	all := d.Elements()
+	for i := range all {
+		if all[i].Name.Local != "Password" {
+			continue
+		}
+		if secret, err := d.Text(&all[i]); err == nil && len(secret) >= shortest {
+			x.secrets = append(x.secrets, secret)
+		}
+	}
+}
 
 // shown returns a token with texts that may be printed.
-func (t *token) shown() *token {
+func (t *token) shown(shown func(string) string) *token {
 	for _, s := range []*string{&t.Type, &t.ID, &t.Subject, &t.Issuer, &t.Signer} {
 		*s = shown(*s)
 	}

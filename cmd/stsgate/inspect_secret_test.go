@@ -54,7 +54,7 @@ func TestInspectPrintsNoPassword(t *testing.T) {
 				}
 			}
 			at := max(strings.Index(secret, planted), 0)
-			for i := max(at-200, 0); i < min(at+200, len(secret)); i += 3 {
+			for i := max(at-200, 0); i < min(at+200, len(secret)); i += 11 {
 				for _, broken := range []string{"", "&", "<", "<!--", "\x00", "]]>", "<x/>"} {
 					check(name+" broken", name, secret[:i]+broken+secret[i:])
 				}
@@ -86,7 +86,19 @@ func TestInspectPrintsNoCredential(t *testing.T) {
 			t.Errorf("%q: the password is in\n%s", change, out)
 		}
 	}
+	for _, text := range []string{`CONTOSO\alice`, "urn:uuid:b4b1c0de", "urn:oasis:names:tc:SAML:2.0:assertion", "https://payroll.contoso.example/", "/13/usernamemixed<", "200512/RST/Issue"} {
+		repeated := secretText.ReplaceAllString(string(testdata.Message(t, "rst/wcf-13.xml")), "${1}"+planted+"<")
+		repeated = strings.Replace(repeated, text, "urn:"+planted+strings.Repeat("<", strings.Count(text, "<")), 1)
+		if out := printed(t, "m.xml", repeated); strings.Contains(out, planted) || !strings.Contains(out, "withheld, it repeats the password") {
+			t.Errorf("in the place of %s: the password is in\n%s", text, out)
+		}
+	}
 	form := "POST /common/oauth2/token HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: LENGTH\r\n\r\ngrant_type=password&password=" + planted
+	fault := strings.Replace(string(testdata.Message(t, "fault/adfs-msis7068-13.xml")), "Access denied.", planted, 1)
+	request := secretText.ReplaceAllString(string(testdata.Message(t, "rst/wcf-13.xml")), "${1}"+planted+"<")
+	if code, out, _ := inspectFile("", "--request", writeFile(t, "r.xml", request), writeFile(t, "f.xml", fault)); code != 0 || strings.Contains(out, planted) {
+		t.Errorf("a fault that repeats it: got code %d and\n%s", code, out)
+	}
 	if out := printed(t, "m.http", form); strings.Contains(out, planted) {
 		t.Errorf("a form: the password is in\n%s", out)
 	}
