@@ -80,6 +80,32 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// An answer that is not what was asked for costs the connection that brought it
+// (HTTP-11), and no other does.
+func TestMismatchIsDistrusted(t *testing.T) {
+	for _, c := range []struct{ name, from, to, want string }{
+		{"right", audience, audience, "ok"},
+		{"other account", alice.UPN, bob.UPN, "answer-mismatch"},
+		{"other audience", audience, "<saml:Audience>urn:other</saml:Audience>", "answer-mismatch"},
+	} {
+		atFresh(t, c.name, func(t *testing.T) {
+			g := newGate(t, nil)
+			distrusted := 0
+			g.farm.forward = func(_ context.Context, r *wstrust.Request, _ wstrust.Origin) (*wstrust.Answer, error) {
+				a, err := readAnswer(bytes.ReplaceAll(answerTo(t, r), []byte(c.from), []byte(c.to)), r)
+				if err == nil {
+					a.Distrust = func() { distrusted++ }
+				}
+				return a, err
+			}
+			g.ended(g.ask(modern, nil), c.want)
+			if want := c.want != "ok"; (distrusted == 1) != want || distrusted > 1 {
+				t.Errorf("distrusted %d times, with reason %s", distrusted, c.want)
+			}
+		})
+	}
+}
+
 // A token for a key is given to who asked for one: whether the client has that
 // key is between it and the application.
 func TestKeyTokens(t *testing.T) {

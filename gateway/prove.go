@@ -127,13 +127,16 @@ func (x *exchange) check(ctx context.Context) error {
 		}
 		return nil
 	}
-	if err := x.checkAnswer(); err != nil {
-		return err
+	err := x.checkAnswer()
+	// Nobody can read one that is encrypted, and without a directory no rule could
+	// name a user to compare with.
+	if err == nil && !x.kept.Encrypted && x.g.c.Directory != nil {
+		err = x.checkAccount(ctx, &x.kept.Assertion)
 	}
-	if x.kept.Encrypted || x.g.c.Directory == nil {
-		return nil // nobody can read it, or no rule could name a user to compare with
+	if err != nil && x.kept.Distrust != nil {
+		x.kept.Distrust()
 	}
-	return x.checkAccount(ctx, &x.kept.Assertion)
+	return err
 }
 
 // checkAnswer holds the farm's answer against what was asked and decided. Its

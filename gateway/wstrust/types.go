@@ -157,6 +157,9 @@ type Answer struct {
 	token *soap.Element // in doc
 	// Node is the farm node that answered, host:port as configured.
 	Node string
+	// Distrust, unless it is nil, says that the answer is not what was asked for:
+	// nothing is asked any more on the connection that brought it.
+	Distrust func()
 }
 
 // An Assertion is what a SAML assertion says, read but not verified.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -21,6 +22,9 @@ type conn struct {
 	exact bool      // the last answer was read to its exact end
 	abort func()    // close, kept so that no exchange has to make it
 	one   [1]byte
+
+	distrusted atomic.Bool // an answer on it was not what was asked for
+	distrust   func()      // says so
 }
 
 // dial connects and makes the handshake.
@@ -43,7 +47,7 @@ func (n *node) dial(ctx context.Context) (*conn, error) {
 		return nil, fmt.Errorf("handshake: %w", err)
 	}
 	c := &conn{node: n, wire: w, tls: t}
-	c.abort = c.close
+	c.abort, c.distrust = c.close, func() { c.distrusted.Store(true) }
 	return c, nil
 }
 
@@ -51,10 +55,13 @@ func (n *node) dial(ctx context.Context) (*conn, error) {
 // way. It may be called at any time, by any goroutine.
 func (c *conn) close() { _ = c.wire.Close() }
 
-// quiet reports whether the connection is open and the node has sent nothing
-// on it. Records that belong to TLS itself, such as session tickets, are read
+// quiet reports whether the connection is open, not distrusted, and the node
+// has sent nothing on it. Records that belong to TLS itself, such as session tickets, are read
 // and do not count.
 func (c *conn) quiet() bool {
+	if c.distrusted.Load() {
+		return false
+	}
 	c.wire.look = true
 	_, err := c.tls.Read(c.one[:])
 	c.wire.look = false

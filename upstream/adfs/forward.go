@@ -62,7 +62,7 @@ func (f *Farm) Forward(ctx context.Context, r *wstrust.Request, origin wstrust.O
 	if err != nil {
 		return nil, &wstrust.NodeError{Node: n.name, Err: err}
 	}
-	answer.Node = n.name
+	answer.Node, answer.Distrust = n.name, c.distrust
 	return answer, nil
 }
 

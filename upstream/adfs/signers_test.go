@@ -388,6 +388,25 @@ stsgate_farm_connections{node="%[1]s",state="idle"} 0
 	}
 }
 
+// HTTP-11: a connection that brought an answer which the gateway distrusts is not
+// used again, and no other is lost.
+func TestDistrust(t *testing.T) {
+	behind, farm := start(t, adfstest.Config{}, nil)
+	mustAnswer(t, farm, alice("1"))
+	eventually(t, "the first check was made", func() bool { return behind.Nodes[0].Accepted() == 2 })
+	before := behind.Nodes[0].Accepted()
+	answer := mustAnswer(t, farm, alice("2"))
+	if got := behind.Nodes[0].Accepted() - before; got != 0 {
+		t.Fatalf("got %d new connections, want none", got)
+	}
+	answer.Distrust()
+	mustAnswer(t, farm, alice("3"))
+	mustAnswer(t, farm, alice("4"))
+	if got := behind.Nodes[0].Accepted() - before; got != 1 {
+		t.Errorf("got %d new connections, want 1", got)
+	}
+}
+
 // outcomes are the requests to the farm's nodes by outcome.
 func outcomes(t testing.TB, registry *prometheus.Registry) map[string]float64 {
 	t.Helper()
