@@ -18,8 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/beevik/etree"
-
 	"stsgate/gateway/account"
 	"stsgate/gateway/soap"
 	"stsgate/gateway/wstrust"
@@ -287,9 +285,6 @@ func besideToken(b *testing.B, dir, audience string, now time.Time) (*wstrust.Is
 	assertion, err := saml.Build(g, "http://localhost/adfs/services/trust", issued.ID, now)
 	must(err)
 	must(saml.Sign(assertion, signer))
-	document := etree.NewDocumentWithRoot(assertion)
-	document.WriteSettings.CanonicalText, document.WriteSettings.CanonicalAttrVal = true, true
-	issued.Assertion, err = document.WriteToBytes()
-	must(err)
+	issued.Assertion = xmlsig.Serialize(assertion)
 	return issued, certificate
 }
