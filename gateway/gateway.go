@@ -5,6 +5,12 @@
 // The order of the steps is the code of [exchange.run]. No step is optional,
 // none can be reordered from outside, and whatever none of them foresaw is
 // refused.
+//
+// When an exchange ends, the buffers of ours that held a secret are
+// overwritten: the body, the password, the kept answer, the issued token, and
+// what the edge read and wrote. Not ours, and left to the garbage collector,
+// are the records inside crypto/tls, the request's header lines, and what
+// building a signature leaves behind.
 package gateway
 
 import (
