@@ -26,7 +26,7 @@ func (x *exchange) admit() error {
 		return err
 	}
 	x.soap = x.head.SOAP
-	x.body, err = readBody(x.w, x.in, x.g.c.MaxBody, x.g.c.BodyTimeout)
+	x.body, err = x.g.readBody(x.w, x.in)
 	return err
 }
 
@@ -105,37 +105,36 @@ func notSOAP(msg string) error {
 
 // A body is a request body in a buffer of ours, which is wiped before it is
 // used again: it holds a password.
-type body struct{ b []byte }
-
-var bodies = sync.Pool{New: func() any { return new(body) }}
+type body struct {
+	b    []byte
+	pool *sync.Pool
+}
 
 // readBody reads the whole body before anything is decided or sent anywhere
 // (security.md, HTTP-01).
-func readBody(w http.ResponseWriter, r *http.Request, limit int64, timeout time.Duration) (*body, error) {
+func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request) (*body, error) {
+	limit := g.c.MaxBody
 	if r.ContentLength > limit {
 		return nil, refusal.New(refusal.TooLarge, "body of %d bytes, limit %d", r.ContentLength, limit)
 	}
-	control := http.NewResponseController(w)
-	if err := control.SetReadDeadline(time.Now().Add(timeout)); err != nil {
+	deadline := time.Now().Add(g.c.BodyTimeout)
+	if err := http.NewResponseController(w).SetReadDeadline(deadline); err != nil {
 		return nil, refusal.New(refusal.Internal, "set read deadline: %w", err)
 	}
 	size := r.ContentLength + 1
 	if r.ContentLength < 0 {
 		size = 4096
 	}
-	x := bodies.Get().(*body)
+	x, ok := g.bodies.Get().(*body)
+	if !ok {
+		x = &body{pool: &g.bodies}
+	}
 	if int64(cap(x.b)) < size {
 		x.b = make([]byte, 0, max(size, 4096))
 	}
 	if err := x.fill(r.Body, limit); err != nil {
 		x.release()
 		return nil, err
-	}
-	// The deadline was for the body. Left standing it would later look like a
-	// client that went away.
-	if err := control.SetReadDeadline(time.Time{}); err != nil {
-		x.release()
-		return nil, refusal.New(refusal.Internal, "clear read deadline: %w", err)
 	}
 	return x, nil
 }
@@ -166,5 +165,5 @@ func (x *body) fill(in io.Reader, limit int64) error {
 func (x *body) release() {
 	clear(x.b[:cap(x.b)])
 	x.b = x.b[:0]
-	bodies.Put(x)
+	x.pool.Put(x)
 }

@@ -21,6 +21,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -105,8 +106,9 @@ type Config struct {
 type Gateway struct {
 	c       Config
 	metrics *metrics
-	port    string   // of the public URL, empty for 443
-	hashKey [32]byte // for names that did not resolve
+	bodies  sync.Pool // of *body
+	port    string    // of the public URL, empty for 443
+	hashKey [32]byte  // for names that did not resolve
 }
 
 // New returns a gateway that answers for endpoints.
