@@ -1,6 +1,9 @@
 package soap
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // A qname is where a qualified name stands. Without a prefix, local is start.
 type qname struct{ start, local, end int }
@@ -177,7 +180,7 @@ func (s *scanner) attribute(i int, e *Element) (int, *Error) {
 	case len(prefix) == 0 && string(local) == "xmlns":
 		err = s.declare(e, name.start, name.start, start, end)
 	default:
-		s.doc.attributes = append(s.doc.attributes, attribute{
+		s.doc.attributes = append(room(s.doc.attributes), attribute{
 			name:       Name{Local: intern(local)},
 			start:      int32(name.start),
 			local:      int32(name.local),
@@ -249,7 +252,7 @@ func (s *scanner) declare(e *Element, prefix, prefixEnd, start, end int) *Error 
 	if !ok {
 		return refuse("DOS-03", start, "too many namespaces")
 	}
-	d.bindings = append(d.bindings, binding{
+	d.bindings = append(room(d.bindings), binding{
 		space: known, prefix: int32(prefix), prefixEnd: int32(prefixEnd), outer: e.scope, depth: depth,
 	})
 	e.scope = int32(len(d.bindings) - 1)
@@ -321,4 +324,13 @@ func (s *scanner) attributeSpace(e *Element, a *attribute) (string, bool) {
 		return NSXML, a.name.Local == "lang" && isLanguage(s.src[a.valueStart:a.valueEnd])
 	}
 	return s.doc.lookup(e.scope, prefix)
+}
+
+// room doubles a full slice. append makes large ones grow by a quarter, so that
+// a long document would cost more a byte than a short one.
+func room[T any](s []T) []T {
+	if len(s) < cap(s) {
+		return s
+	}
+	return slices.Grow(s, len(s)+1)
 }
