@@ -7,7 +7,7 @@ RACE     := $(shell command -v gcc >/dev/null 2>&1 && echo -race)
 DEPS     := xmlsec1 nginx-light prometheus python3-msal python3-zeep curl systemd \
             mono-mcs mono-runtime libmono-system-runtime-serialization4.0-cil
 
-.PHONY: all run build test lint bench fuzz oracle golden deps image
+.PHONY: all run build test lint bench fuzz siege oracle golden deps image
 
 all: lint test build
 
@@ -33,6 +33,9 @@ bench: build               ## Go benchmarks, then the gateway beside nginx
 fuzz:                      ## each fuzz target for FUZZTIME
 	@grep -rno '^func Fuzz[A-Za-z0-9]*' --include='*_test.go' . | while IFS=: read -r file _ fn; do \
 	  $(GO) test "$$(dirname "$$file")" -run='^$$' -fuzz="^$${fn#func }$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=5x || exit 1; done
+
+siege:                     ## slowloris, 1 GiB bodies, bombs and floods beside an honest client, at the gateway and at nginx; two cores
+	SIEGE=1 $(GO) test ./cmd/stsgate -run '^TestSiege$$' -count=1 -timeout 15m -v
 
 oracle:                    ## 300,000 changed messages through the scanner and .NET's readers; ORACLE_SEED repeats a run
 	ORACLE_DOCS=$${ORACLE_DOCS:-300000} $(GO) test ./gateway/wstrust -run='^TestOracle$$' -count=1 -timeout=30m -v

@@ -150,7 +150,7 @@ rules:
 // besideFiles writes certificates, nginx.conf, policy, and a request and an
 // answer of the sizes that the budget names: 1.7 and 6 KB. It returns what the
 // gateway does to check that answer.
-func besideFiles(b *testing.B, dir, proxybench string) (check func()) {
+func besideFiles(b testing.TB, dir, proxybench string) (check func()) {
 	b.Helper()
 	if out, err := command(dir, proxybench, "certs", "d").CombinedOutput(); err != nil {
 		b.Fatalf("certificates: %v: %s", err, out)
@@ -192,7 +192,7 @@ func besideFiles(b *testing.B, dir, proxybench string) (check func()) {
 }
 
 // build compiles a program as it is shipped.
-func build(b *testing.B, dir, name, source string) string {
+func build(b testing.TB, dir, name, source string) string {
 	b.Helper()
 	out := filepath.Join(dir, name)
 	c := command(source, "go", "build", "-trimpath", "-buildvcs=false", "-o", out, ".")
@@ -211,7 +211,7 @@ func command(dir, name string, args ...string) *exec.Cmd {
 
 // start starts a program that listens on address, and stops it with the
 // benchmark. It returns its process id.
-func start(b *testing.B, dir, address, name string, args ...string) int {
+func start(b testing.TB, dir, address, name string, args ...string) int {
 	b.Helper()
 	if c, err := net.Dial("tcp", address); err == nil {
 		c.Close()
@@ -245,7 +245,7 @@ func start(b *testing.B, dir, address, name string, args ...string) int {
 	}
 }
 
-func write(b *testing.B, dir, name, text string) {
+func write(b testing.TB, dir, name, text string) {
 	b.Helper()
 	path := filepath.Join(dir, name)
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -258,7 +258,7 @@ func write(b *testing.B, dir, name, text string) {
 
 // besideToken is a token like AD FS's for Microsoft 365, some 5 KB with its
 // RSA-2048 signature. The certificate is written to signing.crt.
-func besideToken(b *testing.B, dir, audience string, now time.Time) (*wstrust.Issued, *x509.Certificate) {
+func besideToken(b testing.TB, dir, audience string, now time.Time) (*wstrust.Issued, *x509.Certificate) {
 	b.Helper()
 	must := func(err error) {
 		if err != nil {
