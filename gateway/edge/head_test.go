@@ -98,8 +98,9 @@ func TestFraming(t *testing.T) {
 		"65 headers":                 {post(repeat("X-A: 1", 64)...), 431},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, style := range []string{"whole", "bytewise"} {
-				t.Run(style, func(t *testing.T) { frame(t, s, v.raw, v.status, style == "bytewise") })
+			t.Run("whole", func(t *testing.T) { frame(t, s, v.raw, v.status, false) })
+			if len(v.raw) <= 1000 { // a longer one takes too long byte by byte
+				t.Run("bytewise", func(t *testing.T) { frame(t, s, v.raw, v.status, true) })
 			}
 		})
 	}
@@ -111,9 +112,6 @@ func frame(t *testing.T, s *site, raw string, status int, bytewise bool) {
 	c := s.dial(t, host)
 	next := head("GET "+metadata+" HTTP/1.1", "Host: "+host)
 	if bytewise {
-		if len(raw) > 1000 {
-			t.Skip("long")
-		}
 		go trickle(c, raw, 1)
 	} else if _, err := io.WriteString(c, raw+next); err != nil {
 		t.Fatal(err)
