@@ -91,6 +91,9 @@ func (f *Farm) Metadata(ctx context.Context) (body []byte, contentType string, e
 // connect returns a connection on which nothing of the request was written
 // yet. Its node counts as busy with it.
 func (f *Farm) connect(ctx context.Context) (*conn, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	if f.closed.Load() {
 		return nil, errClosed
 	}
