@@ -57,6 +57,10 @@ type Application struct {
 	// AnswerEncrypted tells that the farm encrypts its tokens for this
 	// application, so that nothing in them can be checked.
 	AnswerEncrypted bool
+	// Issuers are those that a token of the farm may name: exact, with one * at
+	// an end, or with {domain} for the domain of the user's UPN. Without any it
+	// is the farm's own name.
+	Issuers []string
 
 	at     place
 	preset bool // NameID and Claims are those of microsoft365 for Token
@@ -114,6 +118,12 @@ func (l *loader) application(r *reader, f field, a *Application) {
 	}
 	if encrypted, ok := fields["answer_encrypted"]; ok {
 		a.AnswerEncrypted = r.truth(encrypted.value)
+	}
+	if issuers, ok := fields["issuers"]; ok {
+		a.Issuers = r.issuers(issuers.value)
+		if a.AnswerEncrypted {
+			r.fail(issuers.key, "issuers: an encrypted token shows no issuer: leave it out, or answer_encrypted")
+		}
 	}
 	r.tokenContent(fields, a)
 }

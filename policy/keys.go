@@ -81,6 +81,7 @@ var otherKeys = [...]Key{
 	{inApplication, "name_id", "mapping", "The subject of an issued token. Default: upn, with the format unspecified."},
 	{inApplication, "claims", "list of claims, or microsoft-365", "The claims of an issued token. Default: the UPN. microsoft-365 is the preset that Microsoft 365 needs, and sets the subject too."},
 	{inApplication, "answer_encrypted", "true or false", "Whether the farm encrypts its tokens for this application, so that nothing in them can be checked. Default false: an encrypted token is refused."},
+	{inApplication, "issuers", "list of texts", "The issuers that a token of the farm for this application may name, compared exactly. One * at the beginning or the end stands for any text; {domain} stands for what follows the @ in the token's UPN, or a domain above it, as in http://{domain}/adfs/services/trust/, which AD FS writes for several domains in Entra ID. Default: the farm's own name, which is the entityID of its metadata or, where upstream.adfs.signing is a file, http://HOST/adfs/services/trust."},
 
 	{inNameID, "from", "source", "Where the subject's name comes from: upn, guid, sam, domain, immutable_id, mail, display_name, or attribute:NAME. It must have one value. Required."},
 	{inNameID, "format", "URI", "The name's format. Default urn:oasis:names:tc:SAML:1.1:nameid-format:unspecified."},
