@@ -49,6 +49,31 @@ func (d *Document) Namespaces() iter.Seq[string] {
 	}
 }
 
+// Declared returns what the tag of e itself declares, in document order: the
+// prefixes as bytes of Source, empty for the default namespace, and their
+// namespaces.
+func (d *Document) Declared(e *Element) iter.Seq2[[]byte, string] {
+	return func(yield func([]byte, string) bool) {
+		inherited := int32(-1)
+		if e.parent >= 0 {
+			inherited = d.elements[e.parent].scope
+		}
+		if e.scope == inherited {
+			return
+		}
+		first := e.scope // the bindings of one tag lie side by side
+		for d.bindings[first].outer != inherited {
+			first--
+		}
+		for i := first; i <= e.scope; i++ {
+			b := &d.bindings[i]
+			if !yield(d.Source[b.prefix:b.prefixEnd], b.space) {
+				return
+			}
+		}
+	}
+}
+
 // Decode returns what bytes of Source stand for that are text or an attribute
 // value, whole or cut between characters: references resolved, line ends as LF.
 func Decode(raw []byte) string { return decoded(raw) }

@@ -35,6 +35,30 @@ func TestRawAttrs(t *testing.T) {
 	}
 }
 
+func TestDeclared(t *testing.T) {
+	d := mustScan(t, rawDocument)
+	for element, want := range map[string]string{
+		"r": `"p"=urn:p ""=urn:d`,
+		"e": `""=`,
+		"f": "",
+		"g": "",
+	} {
+		var got []string
+		for prefix, space := range d.Declared(find(t, d, element)) {
+			got = append(got, fmt.Sprintf("%q=%s", prefix, space))
+		}
+		if got := strings.Join(got, " "); got != want {
+			t.Errorf("%s: got %s, want %s", element, got, want)
+		}
+	}
+	for prefix := range d.Declared(d.Root()) {
+		if string(prefix) != "p" {
+			t.Errorf("got %q after the loop was left", prefix)
+		}
+		break
+	}
+}
+
 func TestPrefixAndWithin(t *testing.T) {
 	d := mustScan(t, rawDocument)
 	for _, c := range []struct{ element, prefix, within string }{
