@@ -59,37 +59,98 @@ var messageReasons = map[wstrust.Kind]refusal.Reason{
 // user unknown, which policy counts against the request.
 func (x *exchange) gather(ctx context.Context) {
 	x.facts = policy.Facts{
-		Time:      x.start,
-		Clients:   x.client.Addresses(),
-		AppliesTo: x.request.AppliesTo,
-		Endpoint:  x.endpoint.Path,
-		Version:   x.request.Version.String(),
+		Known:      gathered,
+		Time:       x.start,
+		Client:     policy.Client{Address: x.client.Addr, Forwarded: x.client.Forwarded, UserAgent: x.in.UserAgent()},
+		Request:    x.asked(),
+		Delegation: policy.Delegation{OnBehalfOf: holder(x.request.OnBehalfOf), ActAs: holder(x.request.ActAs)},
 	}
+	if x.client.Doubtful {
+		x.facts.Known = x.facts.Known.Without(policy.ClientAddress, policy.ClientForwarded)
+	}
+	x.gatherUser(ctx)
+}
+
+// gathered are the facts that the message and its connection tell, and the
+// directory.
+var gathered = policy.FactSet(0).With(
+	policy.UserName, policy.UserGUID, policy.UserDomain, policy.UserGroups,
+	policy.ClientAddress, policy.ClientForwarded, policy.ClientUserAgent,
+	policy.RequestAppliesTo, policy.RequestApplication, policy.RequestEndpoint, policy.RequestVersion, policy.RequestType,
+	policy.RequestCredential, policy.RequestTokenType, policy.RequestKeyType, policy.RequestSOAP,
+	policy.DelegationOnBehalfOf, policy.DelegationActAs, policy.Time,
+)
+
+// gatherUser asks the directory whose name it is.
+func (x *exchange) gatherUser(ctx context.Context) {
 	var err error
 	if x.name, err = account.ParseName(x.request.Username); err != nil {
-		x.facts.User.State = policy.UserAbsent
 		x.absence = &refusal.Refusal{Reason: refusal.UnknownUser, Err: err}
 		return
 	}
 	if x.g.c.Directory == nil {
-		x.facts.User.State = policy.UserAbsent
 		return
 	}
 	switch x.account, err = x.g.c.Directory.Lookup(ctx, x.name); {
 	case err == nil:
 		x.facts.User = user(&x.account)
 	case errors.Is(err, account.ErrUnknown):
-		x.facts.User.State = policy.UserAbsent
 		x.absence = &refusal.Refusal{Reason: refusal.UnknownUser, Err: err}
 	default:
+		x.facts.Known &^= policy.UserFacts
 		x.absence = failure(ctx, refusal.DirectoryDown, "look up account: %w", err)
 	}
+}
+
+// asked says of the message what policy may ask.
+func (x *exchange) asked() policy.Request {
+	r := x.request
+	asked := policy.Request{
+		AppliesTo:  r.AppliesTo,
+		Endpoint:   x.endpoint.Path,
+		Version:    r.Version.String(),
+		Type:       r.Type.String(),
+		Credential: credentials[r.Credential],
+		TokenType:  r.TokenType,
+		KeyType:    r.KeyType,
+		SOAP:       r.SOAP.String(),
+	}
+	if kind, ok := r.TokenKind(); ok && r.TokenType != "" {
+		asked.TokenType = kind.String()
+	}
+	switch r.KeyType {
+	case r.Version.BearerKey():
+		asked.KeyType = "bearer"
+	case r.Version.Namespace() + "/SymmetricKey":
+		asked.KeyType = "symmetric"
+	case r.Version.Namespace() + "/PublicKey":
+		asked.KeyType = "public"
+	}
+	return asked
+}
+
+// credentials are the kinds of credential that policy has words for. Others
+// are never taken.
+var credentials = map[wstrust.Credential]string{
+	wstrust.CredentialUsername: "password",
+	wstrust.CredentialDigest:   "digest",
+	wstrust.CredentialX509:     "x509",
+	wstrust.CredentialKerberos: "kerberos",
+	wstrust.CredentialSAML11:   "saml",
+	wstrust.CredentialSAML20:   "saml",
+}
+
+// holder names whose token it is: "?" where the token has no name.
+func holder(t wstrust.Token) string {
+	if t.Subject == "" && t.Kind != wstrust.CredentialNone {
+		return "?"
+	}
+	return t.Subject
 }
 
 // user says of an account what policy may ask.
 func user(a *account.Account) policy.User {
 	return policy.User{
-		State:       policy.UserKnown,
 		Name:        a.UPN,
 		GUID:        a.ID,
 		SAM:         a.SAM,

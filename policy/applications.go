@@ -69,7 +69,7 @@ type Application struct {
 // Application returns the application that a realm names, or nil. Realms are
 // compared byte for byte.
 func (s *Set) Application(realm string) *Application {
-	if sc := s.scope(realm); sc != nil {
+	if sc := s.scopeOf(realm); sc != nil {
 		return sc.application
 	}
 	return nil

@@ -77,7 +77,7 @@ func BenchmarkDecide(b *testing.B) {
 				b.Fatal(err)
 			}
 			f := alice()
-			f.AppliesTo = "urn:a0"
+			f.Request.AppliesTo = "urn:a0"
 			for i := range 20 {
 				f.User.Groups = append(f.User.Groups, fmt.Sprintf("G%d", 280+i))
 			}
@@ -117,14 +117,14 @@ func BenchmarkMillion(b *testing.B) {
 	})
 	b.Run("decide", func(b *testing.B) {
 		rnd := rand.New(rand.NewPCG(7, 7))
-		var clients [1024][]netip.Addr
+		var clients [1024]netip.Addr
 		for i := range clients {
-			clients[i] = []netip.Addr{netip.AddrFrom4([4]byte{byte(1 + rnd.IntN(223)), byte(rnd.Uint32()), byte(rnd.Uint32()), byte(rnd.Uint32())})}
+			clients[i] = netip.AddrFrom4([4]byte{byte(1 + rnd.IntN(223)), byte(rnd.Uint32()), byte(rnd.Uint32()), byte(rnd.Uint32())})
 		}
 		f := alice()
 		i := 0
 		for b.Loop() {
-			f.Clients = clients[i%len(clients)]
+			f.Client.Address = clients[i%len(clients)]
 			i++
 			s.Decide(&f)
 		}
@@ -136,7 +136,7 @@ func TestAllocations(t *testing.T) {
 	s := load(t, preamble+named("a", `{users: ['CONTOSO\alice'], groups: [staff], domains: [contoso], networks: [offices], not: {networks: [labs]}}`, "allow: {}")+
 		named("d", "{users: [svc-*]}", "deny: {}"))
 	f := alice()
-	f.Clients = addrs("192.0.2.1", "::ffff:192.0.2.2")
+	f.Client.Forwarded = addrs("192.0.2.1", "::ffff:192.0.2.2")
 	if d := s.Decide(&f); d.Effect != policy.Allow {
 		t.Fatal(decided(d))
 	}

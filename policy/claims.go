@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -81,7 +80,7 @@ type Claim struct {
 }
 
 // Evaluate makes subject and claims of a token of a kind, SAML11 or SAML20,
-// for a user. It fails when the user is not known, or has no value where one
+// for a user. It fails when the user has no value where one
 // is required, or has several for the subject, or when a claim cannot be said
 // in that kind of token. The error names sources, never values.
 func (a *Application) Evaluate(u *User, token string) (Subject, []Claim, error) {
@@ -89,9 +88,6 @@ func (a *Application) Evaluate(u *User, token string) (Subject, []Claim, error) 
 		of := *a
 		of.microsoft365(token)
 		a = &of
-	}
-	if u.State != UserKnown {
-		return Subject{}, nil, errors.New("the user is not known")
 	}
 	names := u.values(a.NameID.From)
 	if len(names) != 1 {

@@ -11,7 +11,7 @@ import (
 
 func bob() policy.User {
 	return policy.User{
-		State: policy.UserKnown, Name: "bob@contoso.example", GUID: "0f8fad5b-d9cb-469f-a165-70867728950e",
+		Name: "bob@contoso.example", GUID: "0f8fad5b-d9cb-469f-a165-70867728950e",
 		SAM: "bob", Domain: "CONTOSO", ImmutableID: "W62PD8vZn0ahZXCGdyiVDg==", Groups: []string{"staff", "sales"},
 		Attributes: map[string][]string{"mail": {"bob@mail.example"}, "display_name": {"Bob <B>"}, "employeenumber": {"7"}, "phones": {"1", "", "2"}, "none": {""}},
 	}
@@ -43,8 +43,7 @@ func TestEvaluate(t *testing.T) {
 		{"a required claim", "claims: [{type: " + ns + "mail, from: mail, required: true}]", anonymous, "error: claim " + ns + "mail: the user has no mail"},
 		{"a subject by attribute", "name_id: {from: 'attribute:employeenumber', format: 'urn:x'}, claims: [{type: c/1, value: x}]", bob(), "7 urn:x; c/1=x"},
 		{"a subject of several values", "name_id: {from: 'attribute:phones'}", bob(), "error: name_id: the user has 2 values of attribute:phones, not one"},
-		{"an absent user", "", policy.User{State: policy.UserAbsent, Name: "bob@contoso.example"}, "error: the user is not known"},
-		{"an unknown user", "", policy.User{Name: "bob@contoso.example"}, "error: the user is not known"},
+		{"a user that is not known", "", policy.User{}, "error: name_id: the user has 0 values of upn, not one"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -71,7 +71,7 @@ const words = 64
 // Decide decides on one request. It depends on nothing but set and facts,
 // cannot fail, and allocates nothing unless a rule in report-only applies.
 func (s *Set) Decide(f *Facts) Decision {
-	sc := s.scope(f.AppliesTo)
+	sc := s.scope(f)
 	if sc == nil {
 		return Decision{Cause: UnknownApplication, Named: true}
 	}
@@ -115,10 +115,17 @@ func (d *Decision) refuse(c Cause, r *compiled, named bool) {
 	}
 }
 
-// scope finds the application and its rules. An empty realm is no
-// application's, so that the one of all realms does not take a request that
-// names none.
-func (s *Set) scope(realm string) *scope {
+// scope finds the application and its rules, or nil.
+func (s *Set) scope(f *Facts) *scope {
+	if !f.Known.Has(RequestAppliesTo) {
+		return nil
+	}
+	return s.scopeOf(f.Request.AppliesTo)
+}
+
+// scopeOf finds what a realm names. An empty realm is no application's, so
+// that the one of all realms does not take a request that names none.
+func (s *Set) scopeOf(realm string) *scope {
 	if sc := s.scopes[realm]; sc != nil || realm == "" {
 		return sc
 	}
@@ -194,7 +201,7 @@ func (sc *scope) favour(f *Facts, t truth, d *Decision) support {
 
 // expired tells that an allow no longer matches. An unknown time is late.
 func (r *Rule) expired(f *Facts) bool {
-	return !r.Expires.IsZero() && (f.Time.IsZero() || !f.Time.Before(r.Expires))
+	return !r.Expires.IsZero() && (!f.Known.Has(Time) || !f.Time.Before(r.Expires))
 }
 
 // exist tells that there is a condition at all.

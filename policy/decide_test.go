@@ -18,6 +18,9 @@ const (
 
 var noon = time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC)
 
+// server is one of Exchange Online's.
+var server = netip.MustParseAddr("203.0.113.200")
+
 func addrs(all ...string) []netip.Addr {
 	var list []netip.Addr
 	for _, a := range all {
@@ -29,15 +32,14 @@ func addrs(all ...string) []netip.Addr {
 // alice is a request of a known user, from the offices, for payroll.
 func alice() policy.Facts {
 	return policy.Facts{
-		Time: noon,
+		Known: policy.AllFacts,
+		Time:  noon,
 		User: policy.User{
-			State: policy.UserKnown, Name: "Alice@Contoso.example", SAM: "alice", Domain: "CONTOSO",
+			Name: "Alice@Contoso.example", SAM: "alice", Domain: "CONTOSO",
 			Groups: []string{"Domain Users", "Staff"},
 		},
-		Clients:   addrs("192.0.2.10"),
-		AppliesTo: "urn:payroll",
-		Endpoint:  endpoint13,
-		Version:   "1.3",
+		Client:  policy.Client{Address: netip.MustParseAddr("192.0.2.10")},
+		Request: policy.Request{AppliesTo: "urn:payroll", Endpoint: endpoint13, Version: "1.3"},
 	}
 }
 
@@ -65,10 +67,13 @@ func TestMatch(t *testing.T) {
 	const yes, no, unknown = "true", "false", "unknown"
 	with := func(change func(f *policy.Facts)) policy.Facts { f := alice(); change(&f); return f }
 	clients := func(all ...string) policy.Facts {
-		return with(func(f *policy.Facts) { f.Clients = addrs(all...) })
+		return with(func(f *policy.Facts) { f.Client = policy.Client{Address: server, Forwarded: addrs(all...)} })
 	}
-	absent := with(func(f *policy.Facts) { f.User = policy.User{State: policy.UserAbsent} })
-	down := with(func(f *policy.Facts) { f.User = policy.User{} })
+	without := func(facts ...policy.Fact) policy.Facts {
+		return with(func(f *policy.Facts) { f.Known = f.Known.Without(facts...) })
+	}
+	absent := with(func(f *policy.Facts) { f.User = policy.User{} })
+	down := with(func(f *policy.Facts) { f.User, f.Known = policy.User{}, f.Known&^policy.UserFacts })
 	tests := []struct {
 		name  string
 		match string
@@ -93,7 +98,7 @@ func TestMatch(t *testing.T) {
 		{"no user", "{users: [alice@contoso.example]}", absent, no},
 		{"unknown user", "{users: [alice@contoso.example]}", down, unknown},
 		{"half a domain name", `{users: ['CONTOSO\*', '*\alice']}`,
-			with(func(f *policy.Facts) { f.User = policy.User{State: policy.UserKnown, SAM: "alice"} }), no},
+			with(func(f *policy.Facts) { f.User = policy.User{SAM: "alice"} }), no},
 
 		{"group without case", "{groups: [admins, STAFF]}", alice(), yes},
 		{"not in the group", "{groups: [admins]}", alice(), no},
@@ -113,9 +118,9 @@ func TestMatch(t *testing.T) {
 		{"not in the network", "{networks: [labs]}", alice(), no},
 		{"not: network", "{not: {networks: [offices, labs]}}", alice(), no},
 		{"not: other network", "{not: {networks: [labs]}}", alice(), yes},
-		{"no address", "{networks: [offices]}", clients(), unknown},
-		{"not: no address", "{not: {networks: [labs]}}", clients(), unknown},
-		{"an invalid address", "{networks: [labs]}", with(func(f *policy.Facts) { f.Clients = append(f.Clients, netip.Addr{}) }), unknown},
+		{"no address", "{networks: [offices]}", without(policy.ClientAddress), unknown},
+		{"not: no address", "{not: {networks: [labs]}}", without(policy.ClientAddress), unknown},
+		{"an invalid address", "{networks: [labs]}", with(func(f *policy.Facts) { f.Client.Address = netip.Addr{} }), unknown},
 		{"IPv4 in IPv6 form", "{networks: [offices]}", clients("::ffff:192.0.2.1"), yes},
 		{"IPv6", "{networks: [offices]}", clients("2001:db8::1"), yes},
 		{"IPv6 with a zone", "{networks: [offices]}", clients("2001:db8::1%eth0"), yes},
@@ -134,10 +139,10 @@ func TestMatch(t *testing.T) {
 
 		{"endpoint", "{endpoints: [" + endpoint13 + "]}", alice(), yes},
 		{"other endpoint", "{endpoints: [" + endpoint2005 + "]}", alice(), no},
-		{"unknown endpoint", "{endpoints: [" + endpoint13 + "]}", with(func(f *policy.Facts) { f.Endpoint = "" }), unknown},
+		{"unknown endpoint", "{endpoints: [" + endpoint13 + "]}", without(policy.RequestEndpoint), unknown},
 		{"version", `{versions: [1.3]}`, alice(), yes},
 		{"other version", `{versions: ["1.2"]}`, alice(), no},
-		{"unknown version", `{not: {versions: ["1.2"]}}`, with(func(f *policy.Facts) { f.Version = "" }), unknown},
+		{"unknown version", `{not: {versions: ["1.2"]}}`, without(policy.RequestVersion), unknown},
 
 		{"all keys hold", "{groups: [staff], networks: [offices], not: {domains: [lab]}}", alice(), yes},
 		{"one does not", "{groups: [staff], networks: [labs], not: {domains: [lab]}}", alice(), no},
@@ -179,13 +184,15 @@ func decided(d policy.Decision) string {
 // them (POL-09).
 func TestDecide(t *testing.T) {
 	at := func(s string) policy.Facts { f := alice(); f.Time, _ = time.Parse(time.RFC3339, s); return f }
-	realm := func(s string) policy.Facts { f := alice(); f.AppliesTo = s; return f }
+	timeless := alice()
+	timeless.Known = timeless.Known.Without(policy.Time)
+	realm := func(s string) policy.Facts { f := alice(); f.Request.AppliesTo = s; return f }
 	down := alice()
-	down.User = policy.User{}
+	down.User, down.Known = policy.User{}, down.Known&^policy.UserFacts
 	nowhere := alice()
-	nowhere.Clients = nil
+	nowhere.Known = nowhere.Known.Without(policy.ClientForwarded)
 	astride := alice()
-	astride.Clients = addrs("192.0.2.1", "203.0.113.1")
+	astride.Client.Forwarded = addrs("192.0.2.1", "203.0.113.1")
 
 	tests := []struct {
 		name  string
@@ -224,7 +231,7 @@ func TestDecide(t *testing.T) {
 		{"not yet expired", named("a", "everyone", "allow: {}, expires: 2026-12-02"), at("2026-12-01T23:59:59Z"), `allow allow "a" issue`},
 		{"expired from that second", named("a", "everyone", "allow: {}, expires: 2026-12-02"), at("2026-12-02T00:00:00Z"), `deny no-allow "" none named`},
 		{"expires at a time", named("a", "everyone", "allow: {}, expires: 2026-12-02T01:00:00+01:00"), at("2026-12-02T00:00:00Z"), `deny no-allow "" none named`},
-		{"expires when nobody knows the time", named("a", "everyone", "allow: {}, expires: 2126-12-02"), at(""), `deny no-allow "" none named`},
+		{"expires when nobody knows the time", named("a", "everyone", "allow: {}, expires: 2126-12-02"), timeless, `deny no-allow "" none named`},
 
 		{"a deny that reports", named("a", "everyone", "allow: {}") + named("d", "{groups: [staff]}", "deny: {}, mode: report-only"), alice(), `allow allow "a" issue reported=d`},
 		{"an unknown deny that reports", named("a", "everyone", "allow: {}") + named("d", "{groups: [admins]}", "deny: {}, mode: report-only"), down, `allow allow "a" issue reported=d`},
@@ -275,7 +282,7 @@ func TestCatchAll(t *testing.T) {
 	}
 	for _, tt := range tests {
 		f := alice()
-		f.AppliesTo = tt.realm
+		f.Request.AppliesTo = tt.realm
 		d := s.Decide(&f)
 		if got := decided(d); got != tt.want {
 			t.Errorf("realm %q: got %s, want %s", tt.realm, got, tt.want)
@@ -304,7 +311,7 @@ func TestZero(t *testing.T) {
 		t.Errorf("the zero Decision is %+v", d)
 	}
 	s := load(t, preamble+named("a", "{users: [alice@contoso.example]}", "allow: {}")+named("d", "{networks: [labs]}", "deny: {}"))
-	if d := s.Decide(&policy.Facts{AppliesTo: "urn:payroll"}); d.Effect != policy.Deny || d.Rule != "d" {
+	if d := s.Decide(&policy.Facts{Known: policy.FactSet(0).With(policy.RequestAppliesTo), Request: policy.Request{AppliesTo: "urn:payroll"}}); d.Effect != policy.Deny || d.Rule != "d" {
 		t.Errorf("without facts: %s", decided(d))
 	}
 }

@@ -29,12 +29,13 @@ rules:
 		return
 	}
 	facts := policy.Facts{
-		Time:      time.Date(2026, 12, 1, 8, 0, 0, 0, time.UTC),
-		User:      policy.User{State: policy.UserKnown, Name: "alice@contoso.example", Groups: []string{"Staff"}},
-		AppliesTo: "urn:payroll",
+		Known:   policy.AllFacts,
+		Time:    time.Date(2026, 12, 1, 8, 0, 0, 0, time.UTC),
+		User:    policy.User{Name: "alice@contoso.example", Groups: []string{"Staff"}},
+		Request: policy.Request{AppliesTo: "urn:payroll"},
 	}
 	for _, client := range []string{"198.51.100.7", "203.0.113.9"} {
-		facts.Clients = []netip.Addr{netip.MustParseAddr(client)}
+		facts.Client.Address = netip.MustParseAddr(client)
 		d := set.Decide(&facts)
 		fmt.Println(client, d.Effect, d.Answer, d.Why())
 	}

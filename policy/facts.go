@@ -69,12 +69,17 @@ type Client struct {
 	Familiar bool
 }
 
-// Addresses returns the addresses that the client may be at.
-func (c *Client) Addresses() []netip.Addr {
-	if len(c.Forwarded) > 0 {
-		return c.Forwarded
+// clients returns the addresses that the client may be at, and whether they
+// are known.
+func (f *Facts) clients() ([]netip.Addr, bool) {
+	switch {
+	case !f.Known.Has(ClientForwarded):
+		return nil, false
+	case len(f.Client.Forwarded) > 0:
+		return f.Client.Forwarded, true
+	default:
+		return []netip.Addr{f.Client.Address}, f.Known.Has(ClientAddress)
 	}
-	return []netip.Addr{c.Address}
 }
 
 // A Place is where an address is.

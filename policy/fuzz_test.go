@@ -33,7 +33,7 @@ func FuzzLoad(f *testing.F) {
 		}
 		for _, a := range s.Applications() {
 			facts := alice()
-			facts.AppliesTo = a.Realms[0]
+			facts.Request.AppliesTo = a.Realms[0]
 			d := s.Decide(&facts)
 			if d.Effect == policy.Allow && (d.Answer == policy.NoAnswer || d.Application != a) {
 				t.Errorf("%+v", d)

@@ -14,7 +14,7 @@ import (
 // inNetwork tells whether an address is in a network of these prefixes.
 func inNetwork(s *policy.Set, a netip.Addr) bool {
 	f := alice()
-	f.Clients = []netip.Addr{a}
+	f.Client.Address = a
 	return s.Decide(&f).Effect == policy.Allow
 }
 
@@ -113,7 +113,7 @@ func TestNetworksLinear(t *testing.T) {
 			}
 		}
 		f := alice()
-		f.Clients = []netip.Addr{a}
+		f.Client.Address = a
 		got := s.Decide(&f).Reported
 		if len(got) != len(want) {
 			t.Fatalf("%s: got %v, want %v", a, got, want)

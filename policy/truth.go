@@ -7,6 +7,16 @@ import (
 	"unicode/utf8"
 )
 
+// A ternary is a value of Kleene's logic. Of several that must all hold, the
+// least is the result.
+type ternary uint8
+
+const (
+	no ternary = iota
+	unknown
+	yes
+)
+
 // truth tells of each condition whether it is true (in yes and in maybe),
 // unknown (in maybe only) or false (in neither).
 type truth struct{ yes, maybe bitset }
@@ -54,48 +64,58 @@ func all(l literals, has, lacks bitset) bool {
 // weigh finds out which conditions the facts make true, and which are
 // unknown. It fills t, which is all false.
 func (x *index) weigh(f *Facts, t truth) {
-	x.weighUser(&f.User, t)
-	x.weighClients(f.Clients, t)
-	x.weighText(endpoints, f.Endpoint, t)
-	x.weighText(versions, f.Version, t)
+	x.weighNames(f, t)
+	x.weighGroups(f, t)
+	x.weighClients(f, t)
+	x.weighText(endpoints, f.Known.Has(RequestEndpoint), f.Request.Endpoint, t)
+	x.weighText(versions, f.Known.Has(RequestVersion), f.Request.Version, t)
 }
 
-func (x *index) weighText(k matchKey, s string, t truth) {
-	if s == "" {
+func (x *index) weighText(k matchKey, known bool, s string, t truth) {
+	if !known {
 		t.unknown(x.byKey[k])
 		return
 	}
 	t.set(x.texts[k][s])
 }
 
-func (x *index) weighUser(u *User, t truth) {
-	switch u.State {
-	case UserKnown:
-	case UserAbsent:
-		return
-	default:
-		for k := users; k.aboutUser(); k++ {
-			t.unknown(x.byKey[k])
-		}
-		return
-	}
+// weighNames weighs the conditions on the user's names, in either form, and
+// on its domain.
+func (x *index) weighNames(f *Facts, t truth) {
 	var buf [256]byte // longer names are rare, and allocate
-	if len(x.byKey[users]) > 0 {
-		if u.Name != "" {
-			x.weighName(appendFolded(buf[:0], u.Name), t)
-		}
-		if u.Domain != "" && u.SAM != "" {
-			name := append(appendFolded(buf[:0], u.Domain), '\\')
-			x.weighName(appendFolded(name, u.SAM), t)
-		}
+	u := &f.User
+	switch {
+	case !f.Known.Has(UserName):
+		t.unknown(x.byKey[users])
+	case u.Name != "" && len(x.byKey[users]) > 0:
+		x.weighName(appendFolded(buf[:0], u.Name), t)
 	}
-	if len(x.byKey[groups]) > 0 {
-		for _, g := range u.Groups {
-			t.set(x.texts[groups][string(appendFolded(buf[:0], g))])
-		}
+	if !f.Known.Has(UserDomain) {
+		t.unknown(x.byKey[users])
+		t.unknown(x.byKey[domains])
+		return
 	}
-	if len(x.byKey[domains]) > 0 {
-		t.set(x.texts[domains][string(appendFolded(buf[:0], u.Domain))])
+	if u.Domain == "" {
+		return
+	}
+	domain := appendFolded(buf[:0], u.Domain)
+	t.set(x.texts[domains][string(domain)])
+	if u.SAM != "" && len(x.byKey[users]) > 0 {
+		x.weighName(appendFolded(append(domain, '\\'), u.SAM), t)
+	}
+}
+
+func (x *index) weighGroups(f *Facts, t truth) {
+	if !f.Known.Has(UserGroups) {
+		t.unknown(x.byKey[groups])
+		return
+	}
+	if len(x.byKey[groups]) == 0 {
+		return
+	}
+	var buf [256]byte
+	for _, g := range f.User.Groups {
+		t.set(x.texts[groups][string(appendFolded(buf[:0], g))])
 	}
 }
 
@@ -121,11 +141,12 @@ func (p *pattern) matches(name []byte) bool {
 
 // weighClients makes a condition on networks true when all addresses are in
 // it, and unknown when some are.
-func (x *index) weighClients(clients []netip.Addr, t truth) {
+func (x *index) weighClients(f *Facts, t truth) {
 	if len(x.byKey[networks]) == 0 {
 		return
 	}
-	if len(clients) == 0 || slices.ContainsFunc(clients, func(a netip.Addr) bool { return !a.IsValid() }) {
+	clients, known := f.clients()
+	if !known || slices.ContainsFunc(clients, func(a netip.Addr) bool { return !a.IsValid() }) {
 		t.unknown(x.byKey[networks])
 		return
 	}

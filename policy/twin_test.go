@@ -47,12 +47,10 @@ var (
 	}
 	twinKeys  = slices.Sorted(maps.Keys(twinValues))
 	twinUsers = []policy.User{
-		{State: policy.UserUnknown},
-		{State: policy.UserAbsent},
-		{State: policy.UserKnown},
-		{State: policy.UserKnown, Name: "Alice@contoso.example", SAM: "alice", Domain: "contoso", Groups: []string{"Staff", "others"}},
-		{State: policy.UserKnown, Name: "bob@partner.example", SAM: "bob", Domain: "CONTOSO", Groups: []string{"admins", "SALES"}},
-		{State: policy.UserKnown, Name: "svc-x@lab.example", SAM: "svc-x", Domain: "LAB", Groups: []string{"sales"}},
+		{},
+		{Name: "Alice@contoso.example", SAM: "alice", Domain: "contoso", Groups: []string{"Staff", "others"}},
+		{Name: "bob@partner.example", SAM: "bob", Domain: "CONTOSO", Groups: []string{"admins", "SALES"}},
+		{Name: "svc-x@lab.example", SAM: "svc-x", Domain: "LAB", Groups: []string{"sales"}},
 	}
 	twinAddrs = append(addrs("192.0.2.1", "::ffff:192.0.2.128", "192.0.2.200", "198.51.100.7", "203.0.113.1",
 		"2001:db8::1", "2001:db8:1::1%eth0", "2001:db9::1"), netip.Addr{})
@@ -70,31 +68,28 @@ func triOf(b bool) tri {
 
 // twinCondition evaluates one key.
 func twinCondition(key string, values []string, f *policy.Facts) tri {
-	one := func(s string) tri {
-		if s == "" {
+	one := func(fact policy.Fact, s string) tri {
+		if !f.Known.Has(fact) {
 			return 0
 		}
 		return triOf(slices.Contains(values, s))
 	}
 	switch key {
 	case "applications":
-		name := twinRealms[f.AppliesTo]
+		name := twinRealms[f.Request.AppliesTo]
 		if name == "" {
 			name = "rest"
 		}
-		return one(name)
+		return triOf(slices.Contains(values, name))
 	case "endpoints":
-		return one(f.Endpoint)
+		return one(policy.RequestEndpoint, f.Request.Endpoint)
 	case "versions":
-		return one(f.Version)
+		return one(policy.RequestVersion, f.Request.Version)
 	case "networks":
-		return twinNetwork(values, f.Clients)
+		return twinNetwork(values, f)
 	}
-	if f.User.State == policy.UserUnknown {
+	if !f.Known.Has(policy.UserName) {
 		return 0
-	}
-	if f.User.State == policy.UserAbsent {
-		return -1
 	}
 	for _, v := range values {
 		switch key {
@@ -129,7 +124,14 @@ func twinUser(pattern, name string) bool {
 	return pattern == name
 }
 
-func twinNetwork(names []string, clients []netip.Addr) tri {
+func twinNetwork(names []string, f *policy.Facts) tri {
+	clients := f.Client.Forwarded
+	if !f.Known.Has(policy.ClientForwarded) || len(clients) == 0 && !f.Known.Has(policy.ClientAddress) {
+		return 0
+	}
+	if len(clients) == 0 {
+		clients = []netip.Addr{f.Client.Address}
+	}
 	in, out := 0, 0
 	for _, a := range clients {
 		if !a.IsValid() {
@@ -159,7 +161,7 @@ func twinNetwork(names []string, clients []netip.Addr) tri {
 
 // matches is the and of all conditions; skipUser leaves those on the user out.
 func (r *twinRule) matches(f *policy.Facts, skipUser bool) tri {
-	if r.allow && !r.expires.IsZero() && (f.Time.IsZero() || !f.Time.Before(r.expires)) {
+	if r.allow && !r.expires.IsZero() && (!f.Known.Has(policy.Time) || !f.Time.Before(r.expires)) {
 		return -1
 	}
 	result := tri(1)
@@ -195,9 +197,9 @@ type twinVerdict struct {
 
 // twinDecide evaluates all rules for which keep holds.
 func twinDecide(rules []twinRule, f *policy.Facts, catchAll bool) twinVerdict {
-	application := twinRealms[f.AppliesTo]
+	application := twinRealms[f.Request.AppliesTo]
 	if application == "" {
-		if !catchAll || f.AppliesTo == "" {
+		if !catchAll || f.Request.AppliesTo == "" {
 			return twinVerdict{outcome: "unknown"}
 		}
 		application = "rest"
@@ -312,17 +314,27 @@ func randomRules(rnd *rand.Rand, catchAll bool) []twinRule {
 
 func randomFacts(rnd *rand.Rand) *policy.Facts {
 	f := &policy.Facts{
-		Time:      noon.Add(time.Duration(rnd.IntN(3)-1) * time.Hour),
-		User:      twinUsers[rnd.IntN(len(twinUsers))],
-		AppliesTo: []string{"urn:a", "urn:a", "urn:a", "urn:b", "urn:b2", "urn:c", "*", ""}[rnd.IntN(8)],
-		Endpoint:  []string{endpoint13, endpoint2005, ""}[min(rnd.IntN(8)/3, 2)],
-		Version:   []string{"1.2", "1.3", ""}[min(rnd.IntN(8)/3, 2)],
+		Known: policy.AllFacts,
+		Time:  noon.Add(time.Duration(rnd.IntN(3)-1) * time.Hour),
+		User:  twinUsers[rnd.IntN(len(twinUsers))],
+		Request: policy.Request{
+			AppliesTo: []string{"urn:a", "urn:a", "urn:a", "urn:b", "urn:b2", "urn:c", "*", ""}[rnd.IntN(8)],
+			Endpoint:  []string{endpoint13, endpoint2005}[rnd.IntN(2)],
+			Version:   []string{"1.2", "1.3"}[rnd.IntN(2)],
+		},
 	}
-	if rnd.IntN(20) == 0 {
-		f.Time = time.Time{}
+	for _, fact := range []policy.Fact{policy.Time, policy.RequestEndpoint, policy.RequestVersion, policy.ClientAddress, policy.ClientForwarded} {
+		if rnd.IntN(12) == 0 {
+			f.Known = f.Known.Without(fact)
+		}
 	}
-	for range min(rnd.IntN(5), 1+rnd.IntN(3)) {
-		f.Clients = append(f.Clients, twinAddrs[min(rnd.IntN(len(twinAddrs)), rnd.IntN(2*len(twinAddrs)))])
+	if rnd.IntN(6) == 0 {
+		f.Known &^= policy.UserFacts
+	}
+	address := func() netip.Addr { return twinAddrs[min(rnd.IntN(len(twinAddrs)), rnd.IntN(2*len(twinAddrs)))] }
+	f.Client.Address = address()
+	for range rnd.IntN(6) / 2 {
+		f.Client.Forwarded = append(f.Client.Forwarded, address())
 	}
 	return f
 }
@@ -492,7 +504,8 @@ func TestOrder(t *testing.T) {
 		for range factsPerSet {
 			f := randomFacts(rnd)
 			got := decided(s.Decide(f))
-			rnd.Shuffle(len(f.Clients), func(i, j int) { f.Clients[i], f.Clients[j] = f.Clients[j], f.Clients[i] })
+			list := f.Client.Forwarded
+			rnd.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
 			if again := decided(other.Decide(f)); got != again {
 				t.Fatalf("seed %d: got %s, in another order %s", i, got, again)
 			}
@@ -509,8 +522,12 @@ func TestNamed(t *testing.T) {
 		s := twinSet(t, randomRules(rnd, true), 1, true)
 		for range factsPerSet / 4 {
 			f := randomFacts(rnd)
+			known := f.Known
 			told := func(u policy.User) string {
-				f.User = u
+				f.User, f.Known = u, known.With(policy.UserName, policy.UserGUID, policy.UserDomain, policy.UserGroups)
+				if u.Name == "" && u.Domain == "down" {
+					f.Known = known &^ policy.UserFacts
+				}
 				switch d := s.Decide(f); {
 				case !d.Named:
 					return "nothing"
@@ -520,8 +537,8 @@ func TestNamed(t *testing.T) {
 					return "denied"
 				}
 			}
-			first := told(twinUsers[0])
-			for _, u := range twinUsers[1:] {
+			first := told(policy.User{Domain: "down"})
+			for _, u := range twinUsers {
 				if got := told(u); got != first {
 					t.Fatalf("seed %d, facts %+v: %q for one user and %q for another", i, f, first, got)
 				}

@@ -22,7 +22,7 @@ func (s *Set) Warnings(now time.Time) Errors {
 	var answering []*Rule
 	for _, r := range s.rules {
 		switch {
-		case r.expired(&Facts{Time: now}):
+		case r.expired(&Facts{Known: AllFacts, Time: now}):
 			warn(r.at, "rule %q expired at %s: it matches nothing", r.Name, r.Expires.Format(time.RFC3339))
 		case r.Answer != NoAnswer && !r.ReportOnly:
 			answering = append(answering, r)
