@@ -64,7 +64,8 @@ const ruleAnswer = "SIG-10"
 // An answerReader takes one answer apart. What it finds goes to a.
 type answerReader struct {
 	message
-	a *Answer
+	a      *Answer
+	claims map[string]int // where each claim is, by its URI
 }
 
 // response finds the one RSTR (protocol.md, section 4.1).

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -305,5 +306,27 @@ func TestSharedAnswers(t *testing.T) {
 				t.Errorf("got encrypted %v", a.Encrypted)
 			}
 		})
+	}
+}
+
+// TestClaims: the values of a claim are those of all its attributes, and the
+// claims keep their order, however many there are.
+func TestClaims(t *testing.T) {
+	body := withClaims(withClaims(testdata.Message(t, "rstr/adfs-13-saml11.xml"), 1000), 3)
+	a, err := wstrust.ReadAnswer(body, wstrust.V13)
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims := a.Assertion.Claims
+	claims = claims[len(claims)-1000:]
+	for i, c := range claims {
+		value := strconv.Itoa(i)
+		want := []string{value}
+		if i < 3 {
+			want = append(want, value)
+		}
+		if c.URI != "urn:claim/"+value || !slices.Equal(c.Values, want) {
+			t.Fatalf("claim %d is %+v, want the values %q", i, c, want)
+		}
 	}
 }

@@ -175,10 +175,14 @@ func (x *answerReader) claim(attribute *soap.Element, uri string) {
 		}
 	}
 	claims := x.a.Assertion.Claims
-	if i := slices.IndexFunc(claims, func(c Claim) bool { return c.URI == uri }); i >= 0 {
+	if i, ok := x.claims[uri]; ok {
 		claims[i].Values = append(claims[i].Values, values...)
 		return
 	}
+	if x.claims == nil {
+		x.claims = make(map[string]int)
+	}
+	x.claims[uri] = len(claims)
 	x.a.Assertion.Claims = append(claims, Claim{URI: uri, Values: values})
 }
 
@@ -197,12 +201,18 @@ func (x *answerReader) complete(e *soap.Element) error {
 
 // Bearer tells that whoever holds the assertion may present it: every Subject
 // is confirmed in this way, and in no other.
-func (a *Assertion) Bearer() bool {
-	method := "urn:oasis:names:tc:SAML:1.0:cm:bearer"
+func (a *Assertion) Bearer() bool { return a.confirmedBy("bearer") }
+
+// HolderOfKey tells that only who has the key in the assertion may present it,
+// in the same sense.
+func (a *Assertion) HolderOfKey() bool { return a.confirmedBy("holder-of-key") }
+
+func (a *Assertion) confirmedBy(method string) bool {
+	prefix := "urn:oasis:names:tc:SAML:1.0:cm:"
 	if a.Kind == SAML20 {
-		method = "urn:oasis:names:tc:SAML:2.0:cm:bearer"
+		prefix = "urn:oasis:names:tc:SAML:2.0:cm:"
 	}
-	return len(a.Confirmation) == 1 && a.Confirmation[0] == method
+	return len(a.Confirmation) == 1 && a.Confirmation[0] == prefix+method
 }
 
 // confirmations reads how the subject is confirmed: in SAML 1.1 by the elements

@@ -3,7 +3,9 @@ package wstrust_test
 import (
 	"bytes"
 	"encoding/xml"
+	"fmt"
 	"io"
+	"strconv"
 	"testing"
 
 	"github.com/beevik/etree"
@@ -51,4 +53,30 @@ func BenchmarkBeside(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkClaims reads answers with many distinct claims: the time for one
+// must not grow with their number.
+func BenchmarkClaims(b *testing.B) {
+	for _, count := range []int{64, 512, 4096} {
+		body := withClaims(testdata.Message(b, "rstr/adfs-13-saml11.xml"), count)
+		b.Run(strconv.Itoa(count), func(b *testing.B) {
+			for b.Loop() {
+				if _, err := wstrust.ReadAnswer(body, wstrust.V13); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*count), "ns/claim")
+		})
+	}
+}
+
+// withClaims adds that many claims to the last statement of an answer.
+func withClaims(body []byte, count int) []byte {
+	var claims []byte
+	for i := range count {
+		claims = fmt.Appendf(claims, `<saml:Attribute AttributeName="%d" AttributeNamespace="urn:claim"><saml:AttributeValue>%[1]d</saml:AttributeValue></saml:Attribute>`, i)
+	}
+	const end = "</saml:AttributeStatement>"
+	return bytes.Replace(body, []byte(end), append(claims, end...), 1)
 }
