@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"stsgate/gateway/account"
 	"stsgate/gateway/refusal"
 	"stsgate/gateway/wstrust"
+	"stsgate/policy"
 )
 
 // check compares who was proven with who was decided on, and what the farm
@@ -43,7 +45,39 @@ func (x *exchange) checkAnswer() error {
 	if err := CheckAnswer(x.request, x.kept); err != nil {
 		return err
 	}
+	if err := x.checkIssuer(); err != nil {
+		return err
+	}
 	return CheckLifetime(x.kept, x.start)
+}
+
+// checkIssuer holds the issuer that the token names to those that the
+// application takes. A token of another one is as good as signed by a stranger.
+func (x *exchange) checkIssuer() error {
+	if x.kept.Encrypted {
+		return nil
+	}
+	a := &x.kept.Assertion
+	var upns []string
+	for _, c := range a.Claims {
+		if slices.Contains(upnClaims, c.URI) {
+			upns = append(upns, c.Values...)
+		}
+	}
+	app := x.decision.Application
+	if !app.TakesIssuer(a.Issuer, x.kept.Farm, upns) {
+		return refusal.New(refusal.AnswerUntrusted, "the farm's token names the issuer %q; application %s takes %s",
+			a.Issuer, app.Name, issuersOf(app, x.kept.Farm))
+	}
+	return nil
+}
+
+// issuersOf names the issuers that an application takes, for the operator.
+func issuersOf(a *policy.Application, farm string) string {
+	if len(a.Issuers) == 0 {
+		return fmt.Sprintf("the farm's own name %q only, since it lists no issuers", farm)
+	}
+	return fmt.Sprintf("%q", a.Issuers)
 }
 
 // CheckAnswer holds an answer of the farm against the request, as far as the
@@ -63,8 +97,22 @@ func CheckAnswer(r *wstrust.Request, a *wstrust.Answer) error {
 		return nil
 	case !slices.Contains(a.Assertion.Audiences, r.AppliesTo):
 		return refusal.New(refusal.AnswerMismatch, "the farm's token is for the audiences %q", a.Assertion.Audiences)
-	case r.Bearer() && !a.Assertion.Bearer():
-		return refusal.New(refusal.AnswerMismatch, "the farm's token is confirmed by %q, and a bearer token was asked for", a.Assertion.Confirmation)
+	}
+	return checkConfirmation(r, &a.Assertion)
+}
+
+// checkConfirmation holds the way in which a token may be presented against the
+// key type that was asked for. A request that names none, or one that is not of
+// its version, leaves it to the farm whether there is a key.
+func checkConfirmation(r *wstrust.Request, a *wstrust.Assertion) error {
+	bearer, holder := a.Bearer(), a.HolderOfKey()
+	switch {
+	case r.Bearer() && !bearer:
+		return refusal.New(refusal.AnswerMismatch, "the farm's token is confirmed by %q, and a bearer token was asked for", a.Confirmation)
+	case r.ForKey() && !holder:
+		return refusal.New(refusal.AnswerMismatch, "the farm's token is confirmed by %q, and one for the holder of a key was asked for", a.Confirmation)
+	case !bearer && !holder:
+		return refusal.New(refusal.AnswerMismatch, "the farm's token is confirmed by %q, neither by its bearer nor by the holder of a key", a.Confirmation)
 	}
 	return nil
 }

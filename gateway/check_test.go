@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -106,19 +107,79 @@ func TestMismatchIsDistrusted(t *testing.T) {
 	}
 }
 
-// A token for a key is given to who asked for one: whether the client has that
+// SIG-10, confirmation as asked: a token for a key is given to who asked for
+// one, and one for its bearer to who asked for that. Whether the client has the
 // key is between it and the application.
-func TestKeyTokens(t *testing.T) {
-	for _, c := range []struct{ name, asked, method, want string }{
-		{"asked for and given", wstrust.NS13 + "/SymmetricKey", "holder-of-key", "ok"},
-		{"a bearer token for who asked for a key", wstrust.NS13 + "/SymmetricKey", "bearer", "ok"},
-		{"given to who asked for a bearer token", wstrust.V13.BearerKey(), "holder-of-key", "answer-mismatch"},
+func TestConfirmation(t *testing.T) {
+	const symmetric, public, holder, bearer = "/SymmetricKey", "/PublicKey", "holder-of-key", "bearer"
+	for _, s := range []shape{modern, shapes[2]} {
+		for _, c := range []struct{ asked, method, want string }{
+			{s.trust.BearerKey(), bearer, "ok"},
+			{s.trust.BearerKey(), holder, "answer-mismatch"},
+			{s.trust.Namespace() + symmetric, holder, "ok"},
+			{s.trust.Namespace() + symmetric, bearer, "answer-mismatch"},
+			{s.trust.Namespace() + symmetric, "sender-vouches", "answer-mismatch"},
+			{s.trust.Namespace() + public, holder, "ok"},
+			{s.trust.Namespace() + public, bearer, "answer-mismatch"},
+			// Who says nothing that is known here leaves it to the farm.
+			{"", holder, "ok"},
+			{"", bearer, "ok"},
+			{"", "sender-vouches", "answer-mismatch"},
+			{"http://schemas.xmlsoap.org/ws/2004/04/trust" + symmetric, bearer, "ok"},
+			{"urn:x", "holder", "answer-mismatch"},
+		} {
+			atFresh(t, fmt.Sprintf("%v/%s for %s", s, c.method, c.asked), func(t *testing.T) {
+				g := newGate(t, nil)
+				g.farm.bends(":cm:bearer<", ":cm:"+c.method+"<")
+				keyType := "<trust:KeyType>" + s.trust.BearerKey() + "</trust:KeyType>"
+				asked := strings.ReplaceAll(keyType, s.trust.BearerKey(), c.asked)
+				if c.asked == "" {
+					asked = ""
+				}
+				g.ended(g.serve(s.post([]byte(replace(keyType, asked)(string(s.query(nil)))))), c.want)
+			})
+		}
+	}
+}
+
+// SIG-10, the issuer: the farm's own name, or what the application lists, with
+// a pattern per UPN suffix. A token of another one costs its connection.
+func TestIssuer(t *testing.T) {
+	const (
+		suffix = `, issuers: ["http://{domain}/adfs/services/trust/"]`
+		list   = `, issuers: ["urn:other", "` + farmName + `"]`
+	)
+	for _, c := range []struct{ name, issuers, issuer, want string }{
+		{"the farm's name", "", farmName, "ok"},
+		{"another", "", "http://fabrikam.example/adfs/services/trust", "answer-untrusted"},
+		{"the farm's name and a slash", "", farmName + "/", "answer-untrusted"},
+		{"listed", list, farmName, "ok"},
+		{"listed, another", list, "urn:other", "ok"},
+		{"not listed", list, "urn:another", "answer-untrusted"},
+		{"suffix", suffix, "http://contoso.example/adfs/services/trust/", "ok"},
+		{"suffix of another", suffix, "http://fabrikam.example/adfs/services/trust/", "answer-untrusted"},
+		{"suffix, the farm's name", suffix, farmName, "answer-untrusted"},
 	} {
 		atFresh(t, c.name, func(t *testing.T) {
-			g := newGate(t, nil)
-			g.farm.bends(":cm:bearer<", ":cm:"+c.method+"<")
-			message := bytes.ReplaceAll(modern.query(nil), []byte(wstrust.V13.BearerKey()+"<"), []byte(c.asked+"<"))
-			g.ended(g.serve(modern.post(message)), c.want)
+			text := "applications: {microsoft-365: {realms: [" + cloud + "], answer: forward" + c.issuers + "}}\n" +
+				"rules: [{name: staff, match: {groups: [staff]}, allow: {}}]\n"
+			g := newGate(t, func(g *gateway.Config) { g.Policy = live(t, text) })
+			distrusted := 0
+			g.farm.forward = func(_ context.Context, r *wstrust.Request, _ wstrust.Origin) (*wstrust.Answer, error) {
+				issuer := `Issuer="` + c.issuer + `"`
+				a, err := readAnswer([]byte(replace(`Issuer="`+farmName+`"`, issuer)(string(answerTo(t, r)))), r)
+				if err == nil {
+					a.Distrust = func() { distrusted++ }
+				}
+				return a, err
+			}
+			g.ended(g.ask(modern, nil), c.want)
+			if want := c.want != "ok"; (distrusted == 1) != want {
+				t.Errorf("distrusted %d times, with reason %s", distrusted, c.want)
+			}
+			if why, _ := g.record()["error.message"].(string); c.want != "ok" && !strings.Contains(why, c.issuer) {
+				t.Errorf("the record says %q, and not which issuer", why)
+			}
 		})
 	}
 }

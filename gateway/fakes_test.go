@@ -67,7 +67,10 @@ func (f *farm) fails(err error) {
 	}
 }
 
-const node = "node1.contoso.example:443"
+const (
+	node     = "node1.contoso.example:443"
+	farmName = "http://" + host + "/adfs/services/trust"
+)
 
 // readAnswer reads an answer as the farm's client does.
 func readAnswer(message []byte, r *wstrust.Request) (*wstrust.Answer, error) {
@@ -75,7 +78,7 @@ func readAnswer(message []byte, r *wstrust.Request) (*wstrust.Answer, error) {
 	if err != nil {
 		return nil, &wstrust.NodeError{Node: node, Err: err}
 	}
-	a.Node = node
+	a.Node, a.Farm = node, farmName
 	return a, nil
 }
 

@@ -73,6 +73,7 @@ func TestFarmBehind(t *testing.T) {
 		{"wrong-signer", adfstest.WrongSigner, nil, "answer-untrusted"},
 		{"unsigned", adfstest.Unsigned, nil, "answer-untrusted"},
 		{"wrapped", adfstest.Wrapped, nil, "answer-untrusted"},
+		{"wrong-issuer", adfstest.WrongIssuer, nil, "answer-untrusted"},
 		{"long-lived", adfstest.LongLived, nil, "answer-mismatch"},
 		{"expired", adfstest.Expired, nil, "answer-mismatch"},
 		{"not-yet-valid", adfstest.NotYetValid, nil, "answer-mismatch"},

@@ -276,6 +276,10 @@ func (d *daemon) prepareReload() (*reloaded, error) {
 		replace, err := c.Prepare()
 		errs, r.replace = append(errs, err), append(r.replace, replace)
 	}
+	if a := d.c.Upstream.ADFS; a != nil && a.Signing != "" {
+		replace, err := prepareSigners(d.farm, a.Signing)
+		errs, r.replace = append(errs, err), append(r.replace, replace)
+	}
 	if d.parts.directory != nil {
 		replace, err := d.parts.directory.Prepare()
 		errs, r.replace = append(errs, err), append(r.replace, replace)

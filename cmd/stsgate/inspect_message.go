@@ -201,6 +201,7 @@ func (x *inspection) judgeContent(a *wstrust.Answer, err error) bool {
 	if a.Encrypted {
 		x.open("encrypted: taken for applications with answer_encrypted only")
 	} else {
+		x.open("issuer: which ones the application takes is in the policy files")
 		x.open("account: the names in the token are compared with the directory")
 	}
 	return true

@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"stsgate/upstream/adfs"
 	"stsgate/upstream/xmlsig"
 )
 
@@ -122,6 +123,16 @@ func readCertificate(file string) (*x509.Certificate, error) {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return c, nil
+}
+
+// prepareSigners reads the certificates that the farm signs under anew, to be
+// put in force by replace.
+func prepareSigners(f *adfs.Farm, file string) (replace func(), err error) {
+	certificates, err := readSigners(file)
+	if err != nil {
+		return nil, err
+	}
+	return f.PrepareSigners(certificates)
 }
 
 // readSigners reads a PEM file of certificates that tokens can be verified by,

@@ -85,7 +85,7 @@ var table = [numReasons]Row{
 	AnswerUnreadable: {Label: "answer-unreadable", Status: 500, Code: "RequestFailed", Text: textFailed, Level: slog.LevelError,
 		Meaning: "The farm's answer is not one readable response of the version asked for."},
 	AnswerUntrusted: {Label: "answer-untrusted", Status: 500, Code: "RequestFailed", Text: textFailed, Level: slog.LevelError,
-		Meaning: "The farm's token is not signed by a key of the farm; it was dropped."},
+		Meaning: "The farm's token is not signed by a key of the farm, or names an issuer that the application does not take; it was dropped."},
 	AnswerMismatch: {Label: "answer-mismatch", Status: 500, Code: "RequestFailed", Text: textFailed, Level: slog.LevelError,
 		Meaning: "The farm's answer is not for the account, application, time or kind of token that was decided on; it was dropped."},
 	IssuerFailed: {Label: "issuer-failed", Status: 500, Code: "RequestFailed", Text: textFailed, Level: slog.LevelError,

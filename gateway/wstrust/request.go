@@ -85,6 +85,13 @@ func (r *Request) TokenKind() (TokenKind, bool) {
 // names no key type asks for a symmetric key (WS-Trust 1.3, section 9.2).
 func (r *Request) Bearer() bool { return r.KeyType == r.Version.BearerKey() }
 
+// ForKey tells that the request asks by name for a token that is bound to a
+// key, symmetric or public.
+func (r *Request) ForKey() bool {
+	kind, ok := strings.CutPrefix(r.KeyType, r.Version.Namespace())
+	return ok && (kind == "/SymmetricKey" || kind == "/PublicKey")
+}
+
 // addressed tells that the request has WS-Addressing headers, so that its
 // sender reads those of the answer.
 func (r *Request) addressed() bool { return r.Action != "" || r.To != "" || r.MessageID != "" }

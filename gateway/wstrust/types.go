@@ -157,6 +157,9 @@ type Answer struct {
 	token *soap.Element // in doc
 	// Node is the farm node that answered, host:port as configured.
 	Node string
+	// Farm is the farm's own name, which its tokens name as their issuer unless
+	// a rule of the farm writes another.
+	Farm string
 	// Distrust, unless it is nil, says that the answer is not what was asked for:
 	// nothing is asked any more on the connection that brought it.
 	Distrust func()

@@ -110,7 +110,7 @@ func New(c Config) (*Farm, error) {
 	}
 	f := &Farm{c: c, signers: signers{asked: make(chan struct{}), renew: make(chan struct{}, 1)}}
 	if len(c.Signers) > 0 {
-		given, err := newPinned(c.Signers)
+		given, err := newPinned(c.Signers, entityOf(c.Host))
 		if err != nil {
 			return nil, err
 		}

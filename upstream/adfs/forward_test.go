@@ -199,6 +199,7 @@ func TestMisbehaviour(t *testing.T) {
 		adfstest.WrongSigner:     isUntrusted,
 		adfstest.Unsigned:        isUntrusted,
 		adfstest.Wrapped:         isUntrusted,
+		adfstest.WrongIssuer:     func(err error) bool { return err == nil },
 		adfstest.LongLived:       func(err error) bool { return err == nil },
 		adfstest.Expired:         func(err error) bool { return err == nil },
 		adfstest.NotYetValid:     func(err error) bool { return err == nil },
@@ -277,7 +278,7 @@ func misbehave(t *testing.T, behind *adfstest.Farm, farm *adfs.Farm, node *adfst
 // harmless is what leaves a connection good for the next request.
 var harmless = []adfstest.Behaviour{
 	adfstest.Regular, adfstest.Failed, adfstest.WrongUser, adfstest.Swap, adfstest.LongLived, adfstest.Expired, adfstest.NotYetValid,
-	adfstest.SenderVouches, adfstest.Encrypted, adfstest.EncryptedForAny, adfstest.Chunked, adfstest.Interim,
+	adfstest.SenderVouches, adfstest.WrongIssuer, adfstest.Encrypted, adfstest.EncryptedForAny, adfstest.Chunked, adfstest.Interim,
 }
 
 func isDown(err error) bool { return errors.Is(err, wstrust.ErrDown) }

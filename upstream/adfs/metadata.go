@@ -18,17 +18,27 @@ const (
 	nsInstance   = "http://www.w3.org/2001/XMLSchema-instance"
 )
 
-// signingCertificates reads the certificates of the security token service's
-// signing keys from federation metadata. Other roles in it have keys for other
-// purposes.
-func signingCertificates(document []byte) ([]*x509.Certificate, error) {
+// readMetadata reads from federation metadata the farm's name, which its tokens
+// name as their issuer, and the certificates of its signing keys.
+func readMetadata(document []byte) (entity string, certificates []*x509.Certificate, err error) {
 	d, err := soap.Scan(document, soap.Metadata)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	if d.Root().Name != (soap.Name{Space: nsMetadata, Local: "EntityDescriptor"}) {
-		return nil, errors.New("the root is no EntityDescriptor")
+		return "", nil, errors.New("the root is no EntityDescriptor")
 	}
+	entity, _ = d.Attr(d.Root(), soap.Name{Local: "entityID"})
+	if entity == "" {
+		return "", nil, errors.New("the EntityDescriptor has no entityID")
+	}
+	certificates, err = signingCertificates(d)
+	return entity, certificates, err
+}
+
+// signingCertificates reads those of the security token service. Other roles
+// have keys for other purposes.
+func signingCertificates(d *soap.Document) ([]*x509.Certificate, error) {
 	var all []*x509.Certificate
 	for role := range d.Children(d.Root()) {
 		if !isTokenService(d, role) {

@@ -19,8 +19,9 @@ import (
 // known, so that a farm that starts late is used soon.
 const renewSoon = time.Second
 
-// signers are the keys that the farm signs tokens with: given ones, or those
-// that its metadata names, which is read from a node over TLS (SIG-05).
+// signers are the keys that the farm signs tokens with, and the name that it
+// issues them under: given ones, or those of its metadata, which is read from a
+// node over TLS (SIG-05, SIG-10).
 type signers struct {
 	now   atomic.Pointer[pinned] // nil until there was an attempt to read them
 	asked chan struct{}          // closed after that
@@ -31,15 +32,34 @@ type signers struct {
 type pinned struct {
 	verifier     *xmlsig.Verifier
 	certificates []*x509.Certificate
+	entity       string
 	err          error // wraps wstrust.ErrDown
 }
 
-func newPinned(certificates []*x509.Certificate) (*pinned, error) {
+func newPinned(certificates []*x509.Certificate, entity string) (*pinned, error) {
 	v, err := xmlsig.NewVerifier(certificates)
 	if err != nil {
 		return nil, err
 	}
-	return &pinned{verifier: v, certificates: certificates}, nil
+	return &pinned{verifier: v, certificates: certificates, entity: entity}, nil
+}
+
+// entityOf is the name that AD FS gives itself when it is installed.
+func entityOf(host string) string { return "http://" + host + "/adfs/services/trust" }
+
+// PrepareSigners checks certificates that are to take the place of those that
+// New was given. The function that it returns puts them in force, and does not
+// fail.
+func (f *Farm) PrepareSigners(certificates []*x509.Certificate) (replace func(), err error) {
+	next, err := newPinned(certificates, entityOf(f.c.Host))
+	if err != nil {
+		return nil, fmt.Errorf("signing keys: %w", err)
+	}
+	return func() {
+		if old := f.signers.now.Swap(next); !next.same(old) {
+			f.c.Log.Info("signing keys were replaced", "sha256", next.thumbprints())
+		}
+	}, nil
 }
 
 // count is the number of keys that are known.
@@ -64,13 +84,16 @@ func (s *signers) known(ctx context.Context) error {
 	}
 }
 
-// check verifies the token of an answer. One that is encrypted shows nothing
-// to verify, and says so itself. The error wraps wstrust.ErrUntrusted.
+// check verifies the token of an answer, and notes the farm's name in it. One
+// that is encrypted shows nothing to verify, and says so itself. The error
+// wraps wstrust.ErrUntrusted.
 func (s *signers) check(a *wstrust.Answer) error {
+	now := s.now.Load()
+	a.Farm = now.entity
 	if a.Encrypted {
 		return nil
 	}
-	if _, err := s.now.Load().verifier.Verify(a.Signed()); err != nil {
+	if _, err := now.verifier.Verify(a.Signed()); err != nil {
 		select {
 		case s.renew <- struct{}{}:
 		default:
@@ -133,7 +156,7 @@ func (f *Farm) renewSigners(ctx context.Context) error {
 	case err == nil:
 		s.now.Store(next)
 		if !next.same(old) {
-			f.c.Log.Info("signing keys were read from the farm's metadata", "sha256", next.thumbprints())
+			f.c.Log.Info("signing keys were read from the farm's metadata", "entity", next.entity, "sha256", next.thumbprints())
 		}
 	case old == nil || old.err != nil:
 		s.now.Store(&pinned{err: fmt.Errorf("%w: signing keys are not known: %w", wstrust.ErrDown, err)})
@@ -149,20 +172,20 @@ func (f *Farm) readSigners(ctx context.Context) (*pinned, error) {
 	if err != nil {
 		return nil, err
 	}
-	certificates, err := signingCertificates(document)
+	entity, certificates, err := readMetadata(document)
 	if err != nil {
 		return nil, fmt.Errorf("metadata: %w", err)
 	}
-	next, err := newPinned(certificates)
+	next, err := newPinned(certificates, entity)
 	if err != nil {
 		return nil, fmt.Errorf("metadata: %w", err)
 	}
 	return next, nil
 }
 
-// same tells that both are the same keys.
+// same tells that both are the same keys, under the same name.
 func (p *pinned) same(other *pinned) bool {
-	return other != nil && slices.EqualFunc(p.certificates, other.certificates, (*x509.Certificate).Equal)
+	return other != nil && p.entity == other.entity && slices.EqualFunc(p.certificates, other.certificates, (*x509.Certificate).Equal)
 }
 
 // thumbprints are the SHA-256 sums of the certificates, by which an operator

@@ -128,6 +128,57 @@ func TestSignersGiven(t *testing.T) {
 
 func isNil(err error) bool { return err == nil }
 
+// SIG-10: an answer carries the farm's own name: that of the metadata its keys
+// were read from or, for given keys, the one that AD FS has by default.
+func TestFarmName(t *testing.T) {
+	const named = "urn:the-farm"
+	for _, given := range []bool{false, true} {
+		behind, farm := startFollowing(t, func(b *adfstest.Farm, c *adfs.Config) {
+			b.Publish(bytes.Replace(b.Metadata(b.Signer), []byte("http://"+b.Host+"/adfs/services/trust"), []byte(named), 1))
+			if given {
+				c.Signers = []*x509.Certificate{b.Signer}
+			}
+		})
+		want := named
+		if given {
+			want = "http://" + behind.Host + "/adfs/services/trust"
+		}
+		if got := mustAnswer(t, farm, alice("1")).Farm; got != want {
+			t.Errorf("given keys %v: got the farm's name %q, want %q", given, got, want)
+		}
+	}
+}
+
+// Given keys are replaced at once and as a whole; what cannot be used leaves
+// those that were.
+func TestPrepareSigners(t *testing.T) {
+	var next *adfstest.Key
+	var log bytes.Buffer
+	behind, farm := startFollowing(t, func(b *adfstest.Farm, c *adfs.Config) {
+		next = newKey(t, b)
+		c.Signers, c.Log = []*x509.Certificate{b.Signer}, slog.New(slog.NewJSONHandler(&log, nil))
+	})
+	mustAnswer(t, farm, alice("1"))
+	if replace, err := farm.PrepareSigners(nil); err == nil || replace != nil {
+		t.Errorf("no certificates: got %v", err)
+	}
+	replace, err := farm.PrepareSigners([]*x509.Certificate{next.Certificate})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustAnswer(t, farm, alice("prepared, not replaced"))
+	replace()
+	if _, err := alice("2").forward(farm); !isUntrusted(err) {
+		t.Errorf("the old key: got %v, want ErrUntrusted", err)
+	}
+	behind.SignWith(next)
+	mustAnswer(t, farm, alice("3"))
+	farm.Close()
+	if got := strings.Count(log.String(), "signing keys were replaced"); got != 1 {
+		t.Errorf("got the log\n%s", log.String())
+	}
+}
+
 // Without given keys those of the metadata count. A request that comes before
 // they were read waits for them.
 func TestSignersFromMetadata(t *testing.T) {
@@ -249,6 +300,7 @@ func unusable(t testing.TB, f *adfstest.Farm) map[string][]byte {
 		"two X509Certificate":            bend(key, key+key),
 		"no X509Certificate":             bend(key, ""),
 		"certificate in a KeyDescriptor": bend(key, "<X509Certificate>AAAA</X509Certificate>"),
+		"no entityID":                    bend(` entityID="http://`+f.Host+`/adfs/services/trust"`, ""),
 		"illegal base64":                 bend(key, "<X509Certificate>!</X509Certificate>"),
 	}
 }

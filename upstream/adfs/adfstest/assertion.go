@@ -56,7 +56,12 @@ func (f *Farm) assert(k kind, g grant) (id, assertion string) {
 	return id, write(id, g, `<Advice xmlns="`+k.namespace+`">`+right+`</Advice>`, &signature)
 }
 
-func (f *Farm) issuer() string { return "http://" + f.Host + "/adfs/services/trust" }
+func (f *Farm) issuer(b Behaviour) string {
+	if b == WrongIssuer {
+		return "http://fabrikam.example/adfs/services/trust/"
+	}
+	return "http://" + f.Host + "/adfs/services/trust"
+}
 
 func (f *Farm) assert11(id string, g grant, advice string, signature *string) string {
 	t, end := instant(g.from), instant(g.until)
@@ -75,15 +80,15 @@ func (f *Farm) assert11(id string, g grant, advice string, signature *string) st
 		`" AuthenticationMethod="urn:oasis:names:tc:SAML:1.0:am:password">` + subject + `</saml:AuthenticationStatement>`
 	// What is digested has its attributes in canonical order, AD FS writes
 	// them in another.
-	canonical := `<saml:Assertion xmlns:saml="` + saml11.namespace + `" AssertionID="` + id + `" IssueInstant="` + t + `" Issuer="` + f.issuer() +
+	canonical := `<saml:Assertion xmlns:saml="` + saml11.namespace + `" AssertionID="` + id + `" IssueInstant="` + t + `" Issuer="` + f.issuer(g.behaviour) +
 		`" MajorVersion="1" MinorVersion="1">` + content + `</saml:Assertion>`
-	return `<saml:Assertion MajorVersion="1" MinorVersion="1" AssertionID="` + id + `" Issuer="` + f.issuer() + `" IssueInstant="` + t +
+	return `<saml:Assertion MajorVersion="1" MinorVersion="1" AssertionID="` + id + `" Issuer="` + f.issuer(g.behaviour) + `" IssueInstant="` + t +
 		`" xmlns:saml="` + saml11.namespace + `">` + content + f.sign(g, id, canonical, signature) + `</saml:Assertion>`
 }
 
 func (f *Farm) assert20(id string, g grant, advice string, signature *string) string {
 	t, end := instant(g.from), instant(g.until)
-	head := `<Issuer>` + f.issuer() + `</Issuer>`
+	head := `<Issuer>` + f.issuer(g.behaviour) + `</Issuer>`
 	content := `<Subject><NameID Format="urn:oasis:names:tc:SAML:2.0:nameid-format:persistent">` + text(g.user.ImmutableID) +
 		`</NameID><SubjectConfirmation Method="urn:oasis:names:tc:SAML:2.0:cm:` + g.confirmation() + `"><SubjectConfirmationData NotOnOrAfter="` + end +
 		`"></SubjectConfirmationData></SubjectConfirmation></Subject><Conditions NotBefore="` + t + `" NotOnOrAfter="` + end +

@@ -49,6 +49,8 @@ const (
 	// Wrapped answers with a token for somebody else, which has the signature of
 	// the right token, and that token in its Advice.
 	Wrapped
+	// WrongIssuer answers with a signed token that names another issuer.
+	WrongIssuer
 	// LongLived answers with a token that is valid for 24 hours.
 	LongLived
 	// Expired answers with a token of the day before.
@@ -95,7 +97,7 @@ func Behaviours() []Behaviour {
 
 var behaviourNames = [...]string{
 	"regular", "hang", "stall", "close-on-connect", "close-on-request", "close-idle", "truncate", "unavailable", "failed",
-	"wrong-user", "wrong-audience", "wrong-version", "two-responses", "swap", "wrong-signer", "unsigned", "wrapped", "long-lived", "expired",
+	"wrong-user", "wrong-audience", "wrong-version", "two-responses", "swap", "wrong-signer", "unsigned", "wrapped", "wrong-issuer", "long-lived", "expired",
 	"not-yet-valid", "sender-vouches", "encrypted", "encrypted-for-any", "page", "garbage", "huge", "many-headers", "chunked",
 	"until-close", "until-cut", "interim", "surplus", "early",
 }
