@@ -1,12 +1,17 @@
 package soap_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"stsgate/gateway/soap"
+	"stsgate/testdata/oracle"
 )
 
 // shared returns the path of a file of the shared reference material, and
@@ -41,64 +46,159 @@ func moduleRoot(t *testing.T) string {
 	}
 }
 
-// oracleCases is what the rules say about each document of the oracle: its
-// name up to the first underscore, and the rule that refuses it.
-const oracleCases = `
-a01 accepted  a02 accepted  a03 accepted  a04 XML-02    a05 XML-01    a06 XML-01    a07 XML-01
-a08 XML-01    a09 XML-03    a10 XML-03    a11 XML-03    a12 XML-03    a13 XML-03    a14 XML-03
-a15 XML-01    a16 XML-03    a17 XML-03    a18 XML-03    a19 XML-03    a20 XML-03    a21 XML-03
-a22 XML-03    a23 XML-03    a24 accepted  a25 XML-03    a26 XML-15
-b01 XML-01    b02 XML-01    b03 XML-01    b04 XML-01    b05 XML-04    b06 XML-04    b07 XML-05
-b08 XML-05    b09 XML-05    b10 XML-05    b11 XML-05    b12 XML-05    b13 XML-05    b14 XML-04
-b15 accepted  b16 XML-05    b17 XML-05    b18 XML-05    b19 XML-04    b20 XML-04    b21 XML-04
-b22 XML-04    b23 XML-14    b24 XML-14    b25 XML-02    b26 accepted
-c01 XML-11    c02 XML-11    c03 XML-11    c04 XML-11    c05 XML-10    c06 XML-10    c07 XML-10
-c08 accepted  c09 XML-12    c10 XML-10    c11 accepted  c12 accepted  c13 accepted  c14 XML-05
-c15 accepted  c16 accepted  c17 XML-13    c18 accepted
-d01 XML-13    d02 XML-13    d03 XML-13    d04 XML-13    d05 XML-13    d06 XML-13    d07 XML-13
-d08 XML-14    d09 XML-14    d10 XML-14    d11 XML-14    d12 XML-14    d13 XML-13    d14 XML-13
-d15 accepted  d16 accepted  d17 XML-13    d18 accepted  d19 XML-12    d20 XML-12    d21 accepted
-d22 XML-12    d23 XML-12    d24 XML-12    d25 XML-12    d26 XML-14    d27 XML-14    d28 XML-14
-d29 XML-14    d30 XML-14    d31 accepted  d32 XML-14    d33 XML-13    d34 accepted  d35 XML-14
-f01 XML-06    f02 XML-06    f03 XML-06    f04 XML-06    f05 XML-06    f06 XML-07    f07 XML-07
-f08 XML-07    f09 XML-07    f10 XML-07    f11 XML-09    f12 XML-09    f13 XML-15    f14 XML-15
-f15 XML-15    f16 XML-08    f17 XML-08    f18 XML-08    f19 XML-08    f20 XML-08    f21 XML-08
-f22 XML-05    f23 XML-05    f24 XML-05    f25 accepted  f26 XML-05    f27 XML-06    f28 XML-06
-f29 XML-08    f30 XML-06
-g01 XML-04    g02 accepted  g03 XML-15    g04 XML-15    g05 XML-15    g06 XML-15    g07 XML-15
-g08 XML-15    g09 XML-12    g10 XML-12    g11 accepted  g12 DOS-03    g13 DOS-03    g14 accepted
-g15 DOS-03    g16 DOS-03    g17 DOS-03    g18 accepted  g19 accepted  g20 XML-15    g21 accepted
-g22 XML-15    g23 XML-15    g24 XML-04    g25 accepted  g26 DOS-03`
+// An oracleCase is a line of testdata/oracle.txt, which says what is in it.
+type oracleCase struct {
+	id, verdict, net string
+	named            []string // rules
+	why              string
+}
+
+// refusing is the rule that refuses the document, accepted for none.
+func (c *oracleCase) refusing() string { return strings.TrimPrefix(c.verdict, "accepted") }
+
+var oracleLine = regexp.MustCompile(`^([a-g]\d\d) (accepted|[A-Z]+-\d\d) +(alike|differ|refused) +(\S+) *(.*)$`)
+
+func oracleCases(t *testing.T) map[string]*oracleCase {
+	t.Helper()
+	b, err := os.ReadFile("testdata/oracle.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := make(map[string]*oracleCase)
+	for line := range strings.Lines(string(b)) {
+		if line[0] == '#' {
+			continue
+		}
+		m := oracleLine.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
+		if m == nil {
+			t.Fatalf("no case: %s", line)
+		}
+		c := &oracleCase{id: m[1], verdict: m[2], net: m[3], why: m[5]}
+		if m[4] != "-" {
+			c.named = strings.Split(m[4], ",")
+		}
+		all[c.id] = c
+	}
+	if len(all) != 161 {
+		t.Errorf("the table has %d documents, want 161", len(all))
+	}
+	return all
+}
+
+// oracleDocuments calls yield for each document of the oracle with its case.
+func oracleDocuments(t *testing.T, yield func(t *testing.T, c *oracleCase, src []byte)) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(shared(t, "oracle/cases"), "*.xml"))
+	if err != nil || len(files) != 161 {
+		t.Fatalf("got %d documents, %v, want 161", len(files), err)
+	}
+	cases := oracleCases(t)
+	for _, file := range files {
+		name := filepath.Base(file)
+		t.Run(name, func(t *testing.T) {
+			src, err := os.ReadFile(file)
+			c := cases[name[:3]]
+			if err != nil || c == nil {
+				t.Fatalf("got case %v, %v", c, err)
+			}
+			yield(t, c, src)
+		})
+	}
+}
 
 // XML-30: of the oracle's documents exactly those are accepted that the rules
 // allow, and what is accepted is what encoding/xml reads.
 func TestOracleCases(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join(shared(t, "oracle/cases"), "*.xml"))
+	oracleDocuments(t, func(t *testing.T, c *oracleCase, src []byte) {
+		if got := ruleOf(t, string(src), soap.Request); got != c.refusing() {
+			t.Errorf("got rule %q, want %s", got, c.verdict)
+		}
+		compareWithTwin(t, src, soap.Request)
+	})
+}
+
+// The documents that a rule names are refused by it. Where the verdict is
+// another, and for the documents that none names, the table says why.
+func TestOracleCasesNamed(t *testing.T) {
+	named := rulesNaming(t)
+	for id, c := range oracleCases(t) {
+		if !slices.Equal(named[id], c.named) {
+			t.Errorf("%s: security.md names it under %q, the table under %q", id, named[id], c.named)
+		}
+		if !slices.Contains(c.named, c.verdict) && c.why == "" {
+			t.Errorf("%s: %s, named under %q, and no word why", id, c.verdict, c.named)
+		}
+	}
+}
+
+// rulesNaming reads from security.md, section 2, which rules name a document
+// in their tests: a09, a05-a08.
+func rulesNaming(t *testing.T) map[string][]string {
+	t.Helper()
+	b, err := os.ReadFile(shared(t, "security.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	words := strings.Fields(oracleCases)
-	want := make(map[string]string)
-	for i := 0; i < len(words); i += 2 {
-		want[words[i]] = strings.TrimPrefix(words[i+1], "accepted")
-	}
-	if len(files) != len(want) || len(files) != 161 {
-		t.Errorf("got %d documents and %d expectations, want 161", len(files), len(want))
-	}
-	for _, file := range files {
-		name, _, _ := strings.Cut(filepath.Base(file), "_")
-		t.Run(filepath.Base(file), func(t *testing.T) {
-			src, err := os.ReadFile(file)
+	_, text, _ := strings.Cut(string(b), "\n## 2.")
+	text, _, _ = strings.Cut(text, "\n## 3.")
+	span := regexp.MustCompile(`\b([a-g])(\d\d)(?:[-\x{2013}][a-g]?(\d\d))?\b`)
+	named := make(map[string][]string)
+	for line := range strings.Lines(text) {
+		start := strings.Index(line, "*Test:*")
+		if start < 0 {
+			start = strings.Index(line, "*Pass:*")
+		}
+		if !strings.HasPrefix(line, "**XML-") || start < 0 {
+			continue
+		}
+		for _, m := range span.FindAllStringSubmatch(line[start:], -1) {
+			first, _ := strconv.Atoi(m[2])
+			last, err := strconv.Atoi(m[3])
 			if err != nil {
-				t.Fatal(err)
+				last = first
 			}
-			rule, ok := want[name]
-			if got := ruleOf(t, string(src), soap.Request); !ok || got != rule {
-				t.Errorf("got rule %q, want %q", got, rule)
+			for n := first; n <= last; n++ {
+				id := fmt.Sprintf("%s%02d", m[1], n)
+				if rule := line[2:8]; !slices.Contains(named[id], rule) {
+					named[id] = append(named[id], rule)
+				}
 			}
-			compareWithTwin(t, src, soap.Request)
-		})
+		}
 	}
+	return named
+}
+
+// What both readers of .NET read alike is accepted, and read as they do, unless
+// a rule forbids it, of which the table says how. Nothing else is accepted.
+func TestOracleCasesDotNET(t *testing.T) {
+	judge := oracle.Start(t)
+	oracleDocuments(t, func(t *testing.T, c *oracleCase, src []byte) {
+		v, err := judge.Read(src)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := "differ"
+		switch read := v.XML.Refused == "" && v.WCF.Refused == ""; {
+		case read && slices.Equal(v.XML.Elements, v.WCF.Elements):
+			got = "alike"
+		case v.XML.Refused != "" && v.WCF.Refused != "":
+			got = "refused"
+		}
+		if got != c.net {
+			t.Errorf("the readers: got %s, want %s", got, c.net)
+		}
+		d, err := soap.Scan(src, soap.Request)
+		switch {
+		case err != nil && got == "alike" && c.why == "":
+			t.Errorf("refused by %s, read alike by .NET, and no word why", c.verdict)
+		case err == nil:
+			for reader, diff := range map[string]string{"XmlReader": v.XML.Difference(d), "WCF": v.WCF.Difference(d)} {
+				if diff != "" {
+					t.Errorf("%s: %s", reader, diff)
+				}
+			}
+		}
+	})
 }
 
 // XML-17: what AD FS and its peers send is read under its profile. The files
