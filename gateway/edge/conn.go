@@ -22,8 +22,10 @@ const (
 	// patience is how long an exchange lasts before its connection is watched
 	// for a client that goes away. Most are over by then and cost no more.
 	patience = 50 * time.Millisecond
-	// bufferSize holds head and body of most requests, in bytes.
-	bufferSize = 4 << 10
+	// bufferSize holds the head of most requests, in bytes. What is behind it is
+	// read past the buffer, and costs no further call of the system as long as
+	// it is of the same TLS record.
+	bufferSize = 1 << 10
 )
 
 // A wire counts what is read below TLS, so that a record that has arrived in
@@ -83,20 +85,31 @@ func (s *Server) newConn(tcp net.Conn) *conn {
 	}
 }
 
-// serve answers one request after the other until the connection ends.
+// serve answers one request after the other until the connection ends. The
+// handshake has a goroutine of its own, because it takes a stack of several
+// times the size that waiting for a client does, which ends with it.
 func (c *conn) serve() {
 	defer c.Close()
-	defer func() {
-		if v := recover(); v != nil {
-			c.server.logPanic(v)
-		}
+	defer c.recover()
+	ready := make(chan bool)
+	go func() {
+		defer close(ready)
+		defer c.recover()
+		ready <- c.handshake()
 	}()
-	if !c.handshake() {
+	if !<-ready {
 		return
 	}
 	timeout := c.server.headerTimeout
 	for c.await(timeout) && c.exchange() {
 		timeout = c.server.idleTimeout
+	}
+}
+
+// recover makes of a panic the end of one connection.
+func (c *conn) recover() {
+	if v := recover(); v != nil {
+		c.server.logPanic(v)
 	}
 }
 
