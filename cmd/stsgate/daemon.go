@@ -74,7 +74,7 @@ func newDaemon(c *config.Config, log *slog.Logger) (_ *daemon, err error) {
 	if err := d.buildGateway(registry); err != nil {
 		return nil, err
 	}
-	if err := d.listen(); err != nil {
+	if err := d.listen(registry); err != nil {
 		return nil, err
 	}
 	if err := d.listenPlain(registry); err != nil {
@@ -117,8 +117,18 @@ func (d *daemon) buildGateway(registry *prometheus.Registry) (err error) {
 }
 
 // listen binds the addresses for clients.
-func (d *daemon) listen() error {
+func (d *daemon) listen(registry *prometheus.Registry) error {
 	routes, err := d.routes()
+	if err != nil {
+		return err
+	}
+	l := d.c.Limits
+	gate, err := edge.NewGate(edge.GateConfig{
+		Total:     edge.Share{Connections: l.Connections, Handshakes: l.Handshakes, Requests: l.Requests},
+		PerSource: edge.Share{Connections: l.ConnectionsPerSource, Handshakes: l.HandshakesPerSource, Requests: l.RequestsPerSource},
+		Exempt:    d.parts.many,
+		Metrics:   registry,
+	})
 	if err != nil {
 		return err
 	}
@@ -132,6 +142,7 @@ func (d *daemon) listen() error {
 			Routes:        routes,
 			Refuse:        d.gateway.Refuse,
 			Certificates:  d.parts.certificates[i],
+			Gate:          gate,
 			Proxies:       proxies,
 			HeaderTimeout: d.c.Timeouts.Header,
 			IdleTimeout:   d.c.Timeouts.Idle,

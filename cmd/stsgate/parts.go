@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"stsgate/gateway"
 	"stsgate/gateway/clientip"
@@ -23,6 +24,7 @@ import (
 type parts struct {
 	policy       *policy.Set
 	clients      *clientip.Resolver
+	many         []netip.Prefix  // addresses behind which are many clients
 	directory    *directory.File // nil without one
 	certificates []*edge.Certificates
 	farmCA       *x509.CertPool      // nil without a farm
@@ -39,8 +41,10 @@ func loadParts(c *config.Config, log *slog.Logger) (*parts, error) {
 	var err error
 	p.policy, err = loadPolicy(c)
 	collect(err)
-	p.clients, err = newResolver(c)
+	exchangeOnline, err := readPrefixes(c.Clients.ExchangeOnline)
 	collect(err)
+	p.clients = clientip.New(clientip.Config{Proxies: c.Clients.Proxies, ExchangeOnline: exchangeOnline})
+	p.many = slices.Concat(c.Clients.Proxies, exchangeOnline)
 	if c.Directory != nil {
 		p.directory, err = directory.OpenFile(c.Directory.File)
 		collect(err)
@@ -83,15 +87,6 @@ func loadPolicy(c *config.Config) (*policy.Set, error) {
 		}
 	}
 	return set, err
-}
-
-// newResolver reads whose word about a client's address is believed.
-func newResolver(c *config.Config) (*clientip.Resolver, error) {
-	exchangeOnline, err := readPrefixes(c.Clients.ExchangeOnline)
-	if err != nil {
-		return nil, err
-	}
-	return clientip.New(clientip.Config{Proxies: c.Clients.Proxies, ExchangeOnline: exchangeOnline}), nil
 }
 
 // readPrefixes returns what stands in the configuration or in a file; nil is

@@ -82,6 +82,7 @@ upstream:
 directory: {file: users.yaml}
 policy: policies
 audit: {file: audit.jsonl}
+limits: {handshakes_per_source: 1000} # all clients of a test share an address
 log: {level: %s}
 `
 

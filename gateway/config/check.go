@@ -26,6 +26,7 @@ func (d *decoder) check(c *Config) {
 	d.checkEndpoints(c.Endpoints)
 	d.checkUpstream(c)
 	d.sizes(c)
+	d.counts(c)
 	d.durations(c)
 }
 
@@ -125,6 +126,19 @@ func (d *decoder) sizes(c *Config) {
 	} {
 		if s.value < s.least || s.value > s.most {
 			d.checkf(s.path, "want %v to %v, got %v", s.least, s.most, s.value)
+		}
+	}
+}
+
+func (d *decoder) counts(c *Config) {
+	const most = 50_000
+	for path, value := range map[string]int{
+		"limits.connections": c.Limits.Connections, "limits.connections_per_source": c.Limits.ConnectionsPerSource,
+		"limits.handshakes": c.Limits.Handshakes, "limits.handshakes_per_source": c.Limits.HandshakesPerSource,
+		"limits.requests": c.Limits.Requests, "limits.requests_per_source": c.Limits.RequestsPerSource,
+	} {
+		if value < 1 || value > most {
+			d.checkf(path, "want 1 to %d, got %d", most, value)
 		}
 	}
 }

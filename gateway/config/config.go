@@ -56,7 +56,8 @@ type Config struct {
 	Policy string `yaml:"policy" check:"required,folder"`
 	// Audit is the record of every exchange. Required. Takes effect on restart.
 	Audit Audit `yaml:"audit" check:"required"`
-	// Limits bounds what a client may send. Takes effect on restart.
+	// Limits bounds what a client may send, and how much clients may have open
+	// at a time. Takes effect on restart.
 	Limits Limits `yaml:"limits"`
 	// Timeouts bounds how long things may take. Takes effect on restart.
 	Timeouts Timeouts `yaml:"timeouts"`
@@ -223,7 +224,11 @@ type Audit struct {
 	File string `yaml:"file" check:"required,path"`
 }
 
-// Limits bounds what a client may send.
+// Limits bounds what a client may send, and how much clients may have open at a
+// time: in total, and per source, which is an IPv4 address or an IPv6 network of
+// 64 bits. The limits per source do not hold for the addresses in clients, behind
+// each of which are many. Connections over a limit are closed before their TLS
+// handshake, requests over one are answered 503 before their body is read.
 type Limits struct {
 	// Body is the largest body, in bytes or with KiB or MiB. Default: 64KiB,
 	// from 4KiB to 64KiB. Takes effect on restart.
@@ -231,6 +236,29 @@ type Limits struct {
 	// Headers is the largest request line with all header lines, in bytes or
 	// with KiB. Default: 16KiB, from 4KiB to 64KiB. Takes effect on restart.
 	Headers Size `yaml:"headers"`
+	// Connections is how many connections may be open. One takes some 30 KiB of
+	// memory and a descriptor. Default: 10000, from 1 to 50000. Takes effect on
+	// restart.
+	Connections int `yaml:"connections"`
+	// ConnectionsPerSource is the same for one source. The default is above what
+	// handshakes_per_source and timeouts.idle let build up. Default: 2000, from 1
+	// to 50000. Takes effect on restart.
+	ConnectionsPerSource int `yaml:"connections_per_source"`
+	// Handshakes is how many TLS handshakes may begin in a second; after a pause
+	// twice as many at once. Default: 1000, from 1 to 50000. Takes effect on
+	// restart.
+	Handshakes int `yaml:"handshakes"`
+	// HandshakesPerSource is the same for one source. Raise it where a network
+	// behind one address signs in faster: 20 let 5,000 people in within five
+	// minutes. Default: 20, from 1 to 50000. Takes effect on restart.
+	HandshakesPerSource int `yaml:"handshakes_per_source"`
+	// Requests is how many requests may wait for their answer; those whose body
+	// is still under way are not counted. Default: 1000, from 1 to 50000. Takes
+	// effect on restart.
+	Requests int `yaml:"requests"`
+	// RequestsPerSource is the same for one source. Default: 250, from 1 to
+	// 50000. Takes effect on restart.
+	RequestsPerSource int `yaml:"requests_per_source"`
 }
 
 // Timeouts bounds how long a client may take, and a stop.
@@ -275,9 +303,14 @@ func Defaults() *Config {
 			Issuer: &Issuer{},
 		},
 		Directory: &Directory{},
-		Limits:    Limits{Body: 64 << 10, Headers: 16 << 10},
-		Timeouts:  Timeouts{Header: 5 * time.Second, Body: 10 * time.Second, Idle: 60 * time.Second, Drain: 70 * time.Second},
-		Log:       Log{Level: "info"},
+		Limits: Limits{
+			Body: 64 << 10, Headers: 16 << 10,
+			Connections: 10_000, ConnectionsPerSource: 2000,
+			Handshakes: 1000, HandshakesPerSource: 20,
+			Requests: 1000, RequestsPerSource: 250,
+		},
+		Timeouts: Timeouts{Header: 5 * time.Second, Body: 10 * time.Second, Idle: 60 * time.Second, Drain: 70 * time.Second},
+		Log:      Log{Level: "info"},
 	}
 }
 

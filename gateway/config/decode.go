@@ -230,6 +230,12 @@ func (d *decoder) set(n *yaml.Node, v reflect.Value, opts options) error {
 			return fmt.Errorf("want a size such as 65536, 64KiB or 1MiB, got %s", shown(n))
 		}
 		*p = s
+	case *int:
+		i, err := strconv.Atoi(n.Value)
+		if err != nil {
+			return fmt.Errorf("want a whole number such as 1000, got %s", shown(n))
+		}
+		*p = i
 	case *netip.Prefix:
 		prefix, err := parsePrefix(n.Value)
 		if err != nil {

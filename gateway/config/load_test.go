@@ -89,9 +89,12 @@ func TestLoadMinimal(t *testing.T) {
 			Nodes: []string{"https://10.0.0.11"}, CA: in("adfs-ca.pem"), Probe: config.ProbeAuto,
 			Timeouts: config.ADFSTimeouts{Dial: 3 * time.Second, Answer: 20 * time.Second},
 		}},
-		Policy:   in("policies"),
-		Audit:    config.Audit{File: in("audit.jsonl")},
-		Limits:   config.Limits{Body: 65536, Headers: 16384},
+		Policy: in("policies"),
+		Audit:  config.Audit{File: in("audit.jsonl")},
+		Limits: config.Limits{
+			Body: 65536, Headers: 16384, Connections: 10_000, ConnectionsPerSource: 2000,
+			Handshakes: 1000, HandshakesPerSource: 20, Requests: 1000, RequestsPerSource: 250,
+		},
 		Timeouts: config.Timeouts{Header: 5 * time.Second, Body: 10 * time.Second, Idle: time.Minute, Drain: 70 * time.Second},
 		Log:      config.Log{Level: "info"},
 	}
@@ -137,9 +140,12 @@ func TestLoadFull(t *testing.T) {
 		Directory: &config.Directory{File: in("users.yaml")},
 		Policy:    in("policies"),
 		Audit:     config.Audit{File: "/var/log/stsgate/audit.jsonl"},
-		Limits:    config.Limits{Body: 32 << 10, Headers: 8192},
-		Timeouts:  config.Timeouts{Header: 2 * time.Second, Body: 5 * time.Second, Idle: 30 * time.Second, Drain: 90 * time.Second},
-		Log:       config.Log{Level: "debug"},
+		Limits: config.Limits{
+			Body: 32 << 10, Headers: 8192, Connections: 1, ConnectionsPerSource: 2,
+			Handshakes: 3, HandshakesPerSource: 4, Requests: 5, RequestsPerSource: 50_000,
+		},
+		Timeouts: config.Timeouts{Header: 2 * time.Second, Body: 5 * time.Second, Idle: 30 * time.Second, Drain: 90 * time.Second},
+		Log:      config.Log{Level: "debug"},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)

@@ -57,6 +57,8 @@ func want(v reflect.Value) string {
 		return "a duration"
 	case Size:
 		return "a size"
+	case int:
+		return "a whole number"
 	case netip.Prefix:
 		return "an address or a prefix"
 	case bool:

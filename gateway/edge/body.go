@@ -39,7 +39,7 @@ func (b *body) Read(p []byte) (n int, err error) {
 	}
 	b.err = err
 	if err == io.EOF {
-		b.conn.startWatch()
+		b.conn.arrived()
 	} else if v, ok := err.(*violation); ok {
 		b.conn.server.log.Info("request refused", "peer", b.conn.peer, "status", v.status, "err", v)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -57,6 +58,7 @@ type conn struct {
 	wire     *wire
 	server   *Server
 	peer     string               // address that connected, here or to a proxy that announced it
+	source   *source              // nil before it is admitted
 	state    *tls.ConnectionState // since the handshake
 
 	// The goroutine's own, and the watch's while that reads.
@@ -116,7 +118,7 @@ func (c *conn) recover() {
 func (c *conn) handshake() bool {
 	t := c.Conn.(*tls.Conn)
 	_ = t.SetDeadline(time.Now().Add(c.server.headerTimeout))
-	if !c.announced() {
+	if !c.announced() || !c.admitted() {
 		return false
 	}
 	if err := t.Handshake(); err != nil {
@@ -126,6 +128,23 @@ func (c *conn) handshake() bool {
 	state := t.ConnectionState()
 	c.state = &state
 	return t.SetWriteDeadline(time.Time{}) == nil
+}
+
+// admitted asks the gate, which knows clients by the address that is the peer's
+// or that a proxy has announced.
+func (c *conn) admitted() bool {
+	peer, err := netip.ParseAddrPort(c.peer)
+	if err != nil {
+		c.server.log.Error("peer has no address", "peer", c.peer, "err", err)
+		return false
+	}
+	source, over := c.server.gate.admit(peer.Addr(), time.Now())
+	if over != unlimited {
+		c.server.log.Debug("connection refused", "peer", c.peer, "limit", over.String())
+		return false
+	}
+	c.source = source
+	return true
 }
 
 // await waits for the first byte of a request.
@@ -222,6 +241,18 @@ func (c *conn) send(p []byte) error {
 	return err
 }
 
+// arrived counts a request of which the last byte was read, and has its
+// client watched. When the handler is done answered takes that back.
+func (c *conn) arrived() {
+	c.server.gate.begin(c.source)
+	c.startWatch()
+}
+
+func (c *conn) answered() {
+	c.endWatch()
+	c.server.gate.end(c.source)
+}
+
 // startWatch has the connection watched from some time on, since its own
 // goroutine reads nothing before the handler is done.
 func (c *conn) startWatch() {
@@ -254,9 +285,6 @@ func (c *conn) watch() {
 
 // endWatch gives the connection back to its own goroutine.
 func (c *conn) endWatch() {
-	if !c.watching {
-		return
-	}
 	c.mu.Lock()
 	c.watching = false
 	c.mu.Unlock()
@@ -269,8 +297,20 @@ func (c *conn) endWatch() {
 // refuse answers what is not a request, as the connection's last.
 func (c *conn) refuse(v *violation) {
 	c.server.log.Info("request refused", "peer", c.peer, "status", v.status, "err", v)
-	text := &buffer{[]byte(http.StatusText(v.status) + "\n")}
-	a := answer{status: v.status, header: http.Header{"Content-Type": {"text/plain; charset=utf-8"}}, body: text}
+	c.dismiss(v.status, http.Header{})
+}
+
+// turnAway answers a request for which there is no room, before its body is
+// read (security.md, DOS-07).
+func (c *conn) turnAway(over limit) {
+	c.server.log.Debug("request refused", "peer", c.peer, "limit", over.String())
+	c.dismiss(http.StatusServiceUnavailable, http.Header{"Retry-After": {"1"}})
+}
+
+// dismiss sends a plain status as the connection's last answer.
+func (c *conn) dismiss(status int, h http.Header) {
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	a := answer{status: status, header: h, body: &buffer{[]byte(http.StatusText(status) + "\n")}}
 	if b, err := a.append(nil, false, true, time.Now()); err == nil && c.send(b) == nil {
 		c.flush()
 	}

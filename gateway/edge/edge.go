@@ -36,6 +36,8 @@ type Config struct {
 	Refuse func(http.ResponseWriter, *http.Request, *refusal.Refusal)
 	// Certificates is shown to clients.
 	Certificates *Certificates
+	// Gate says who is let in. Servers may share it.
+	Gate *Gate
 	// Proxies are the only addresses that may connect, if there are any. They
 	// must send a header of the PROXY protocol, version 1 or 2, ahead of TLS;
 	// RemoteAddr is then the source that it names, or the proxy's own address
@@ -69,6 +71,7 @@ type Server struct {
 	idleTimeout   time.Duration
 	headerBytes   int
 	log           *slog.Logger
+	gate          *Gate
 	tls           *tls.Config
 	buffers       sync.Pool // of *buffer
 	draining      atomic.Bool
@@ -84,8 +87,8 @@ func New(c Config) (*Server, error) {
 	if err := checkRoutes(c.Routes); err != nil {
 		return nil, fmt.Errorf("edge: %w", err)
 	}
-	if c.Host == "" || c.Refuse == nil || c.Certificates == nil || c.Log == nil {
-		return nil, errors.New("edge: host, refuse, certificates and log are required")
+	if c.Host == "" || c.Refuse == nil || c.Certificates == nil || c.Gate == nil || c.Log == nil {
+		return nil, errors.New("edge: host, refuse, certificates, gate and log are required")
 	}
 	return &Server{
 		host: c.Host, routes: c.Routes, refuse: c.Refuse, proxies: c.Proxies,
@@ -93,6 +96,7 @@ func New(c Config) (*Server, error) {
 		idleTimeout:   cmp.Or(c.IdleTimeout, time.Minute),
 		headerBytes:   cmp.Or(c.HeaderBytes, 16<<10),
 		log:           c.Log,
+		gate:          c.Gate,
 		tls:           c.Certificates.tlsConfig(),
 		conns:         make(map[*conn]struct{}),
 		listeners:     make(map[*listener]struct{}),
@@ -120,18 +124,24 @@ func (s *Server) Serve(l net.Listener) error {
 	return err
 }
 
-// begin serves a connection, which Drain waits for.
+// begin serves a connection, which Drain waits for, if there is room for it.
 func (s *Server) begin(tcp net.Conn) {
+	if s.gate.connect() != unlimited {
+		_ = tcp.Close()
+		return
+	}
 	c := s.newConn(tcp)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		_ = tcp.Close()
+		s.gate.disconnect(nil)
 		return
 	}
 	s.conns[c] = struct{}{}
 	go func() {
 		c.serve()
+		s.gate.disconnect(c.source)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.conns, c)

@@ -25,6 +25,10 @@ func (c *conn) exchange() (more bool) {
 	if !c.readHead() {
 		return false
 	}
+	if over := c.server.gate.full(c.source); over != unlimited {
+		c.turnAway(over)
+		return false
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	c.cancel = cancel
@@ -32,10 +36,12 @@ func (c *conn) exchange() (more bool) {
 	x.answer.x = x
 	r := c.request(ctx, x)
 	if x.body.whole() {
-		c.startWatch()
+		c.arrived()
 	}
 	c.server.answer(&x.answer, r)
-	c.endWatch()
+	if x.body.whole() {
+		c.answered()
+	}
 	c.compact()
 	return c.respond(x, r)
 }

@@ -216,7 +216,7 @@ func TestNewRefuses(t *testing.T) {
 	h := http.NotFoundHandler()
 	get := []string{"GET"}
 	good := edge.Config{
-		Host: host, Routes: []edge.Route{{metadata, get, h}}, Log: discard, Certificates: &edge.Certificates{},
+		Host: host, Routes: []edge.Route{{metadata, get, h}}, Log: discard, Certificates: &edge.Certificates{}, Gate: wide(t),
 		Refuse: func(http.ResponseWriter, *http.Request, *refusal.Refusal) {},
 	}
 	for name, change := range map[string]func(*edge.Config){
@@ -230,6 +230,7 @@ func TestNewRefuses(t *testing.T) {
 		"no methods":   func(c *edge.Config) { c.Routes = []edge.Route{{"/a", nil, h}} },
 		"no handler":   func(c *edge.Config) { c.Routes = []edge.Route{{"/a", get, nil}} },
 		"certificates": func(c *edge.Config) { c.Certificates = nil },
+		"no gate":      func(c *edge.Config) { c.Gate = nil },
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := good

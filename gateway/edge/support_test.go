@@ -13,6 +13,7 @@ import (
 	"encoding/pem"
 	"io"
 	"log/slog"
+	"math"
 	"math/big"
 	"net"
 	"net/http"
@@ -21,6 +22,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"stsgate/gateway/edge"
 	"stsgate/gateway/refusal"
@@ -125,7 +128,7 @@ func server(t testing.TB, h http.HandlerFunc, change func(*edge.Config)) *site {
 	}
 	s := &site{refused: make(chan refusal.Reason, 10_000), served: make(chan error, 1)}
 	c := edge.Config{
-		Host: host, Certificates: certs, Log: discard,
+		Host: host, Certificates: certs, Log: discard, Gate: wide(t),
 		Routes: []edge.Route{
 			{Path: trust, Methods: []string{"POST"}, Handler: h},
 			{Path: metadata, Methods: []string{"GET", "HEAD"}, Handler: h},
@@ -142,6 +145,24 @@ func server(t testing.TB, h http.HandlerFunc, change func(*edge.Config)) *site {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// wide is a gate that lets everybody in.
+func wide(t testing.TB) *edge.Gate {
+	most := edge.Share{Connections: math.MaxInt, Handshakes: 1e9, Requests: math.MaxInt}
+	return gate(t, edge.GateConfig{Total: most, PerSource: most})
+}
+
+func gate(t testing.TB, c edge.GateConfig) *edge.Gate {
+	t.Helper()
+	if c.Metrics == nil {
+		c.Metrics = prometheus.NewRegistry()
+	}
+	g, err := edge.NewGate(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
 }
 
 // dial opens a TLS connection with the server name given, which may be empty.
