@@ -26,6 +26,7 @@ var may = []struct {
 	{"stsgate/gateway/audit", nil},
 	{"stsgate/gateway/clientip", nil},
 	{"stsgate/gateway/config", nil},
+	{"stsgate/gateway/place", nil},
 	{"stsgate/gateway/admin", nil},
 
 	{"stsgate/gateway/wstrust", []string{"stsgate/gateway/soap", "stsgate/gateway/account"}},

@@ -250,7 +250,7 @@ func (d *daemon) close() error {
 	return errors.Join(errs...)
 }
 
-// reload loads policy, certificates and users again. Everything that can fail
+// reload loads policy, certificates, users and places again. Everything that can fail
 // comes before anything is replaced, so that a bad file leaves all as it was.
 func (d *daemon) reload() {
 	next, err := d.prepareReload()
@@ -295,6 +295,8 @@ func (d *daemon) prepareReload() (*reloaded, error) {
 		replace, err := d.parts.directory.Prepare()
 		errs, r.replace = append(errs, err), append(r.replace, replace)
 	}
+	replace, err := d.parts.places.Prepare()
+	errs, r.replace = append(errs, err), append(r.replace, replace)
 	return &r, errors.Join(errs...)
 }
 

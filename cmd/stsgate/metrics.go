@@ -19,6 +19,7 @@ type metrics struct {
 	lastSuccess prometheus.Gauge
 	lastTime    prometheus.Gauge
 	notAfter    *prometheus.GaugeVec
+	placesBuilt *prometheus.GaugeVec
 }
 
 func newMetrics(reg *prometheus.Registry) (*metrics, error) {
@@ -38,16 +39,20 @@ func newMetrics(reg *prometheus.Registry) (*metrics, error) {
 		}, []string{"result"}),
 		lastSuccess: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "stsgate_reload_last_success",
-			Help: "Whether the last load of policy, certificates and users succeeded: 1 or 0.",
+			Help: "Whether the last load of policy, certificates, users and places succeeded: 1 or 0.",
 		}),
 		lastTime: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "stsgate_reload_last_success_timestamp_seconds",
-			Help: "When policy, certificates and users were last loaded, in seconds since 1970.",
+			Help: "When policy, certificates, users and places were last loaded, in seconds since 1970.",
 		}),
 		notAfter: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "stsgate_certificate_not_after_timestamp_seconds",
 			Help: "When a certificate expires, in seconds since 1970: listen-N by the order of listeners, or signing.",
 		}, []string{"certificate"}),
+		placesBuilt: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "stsgate_places_built_timestamp_seconds",
+			Help: "When the database of places in use was built, in seconds since 1970, 0 without one: country, asn.",
+		}, []string{"database"}),
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name:        "stsgate_build_info",
@@ -57,7 +62,9 @@ func newMetrics(reg *prometheus.Registry) (*metrics, error) {
 	build.Set(1)
 	m.reloads.WithLabelValues("success")
 	m.reloads.WithLabelValues("failure")
-	for _, c := range []prometheus.Collector{m.audit, m.policy, m.reloads, m.lastSuccess, m.lastTime, m.notAfter, build,
+	m.placesBuilt.WithLabelValues("country")
+	m.placesBuilt.WithLabelValues("asn")
+	for _, c := range []prometheus.Collector{m.audit, m.policy, m.reloads, m.lastSuccess, m.lastTime, m.notAfter, m.placesBuilt, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
@@ -76,6 +83,9 @@ func (m *metrics) loaded(p *parts, set *policy.Set, now time.Time) {
 	m.lastTime.Set(float64(now.Unix()))
 	for i, c := range p.certificates {
 		m.notAfter.WithLabelValues(fmt.Sprintf("listen-%d", i)).Set(float64(c.Expiry().Unix()))
+	}
+	for name, built := range p.places.Built() {
+		m.placesBuilt.WithLabelValues(name).Set(float64(built.Unix()))
 	}
 	if p.signingCert != nil {
 		m.notAfter.WithLabelValues("signing").Set(float64(p.signingCert.NotAfter.Unix()))

@@ -14,6 +14,7 @@ import (
 	"stsgate/gateway/clientip"
 	"stsgate/gateway/config"
 	"stsgate/gateway/edge"
+	"stsgate/gateway/place"
 	"stsgate/gateway/wstrust"
 	"stsgate/policy"
 	"stsgate/upstream/directory"
@@ -26,6 +27,7 @@ type parts struct {
 	clients      *clientip.Resolver
 	many         []netip.Prefix  // addresses behind which are many clients
 	directory    *directory.File // nil without one
+	places       *place.DB
 	certificates []*edge.Certificates
 	farmCA       *x509.CertPool      // nil without a farm
 	farmSigners  []*x509.Certificate // nil for those in the farm's metadata
@@ -49,6 +51,8 @@ func loadParts(c *config.Config, log *slog.Logger) (*parts, error) {
 		p.directory, err = directory.OpenFile(c.Directory.File)
 		collect(err)
 	}
+	p.places, err = place.Open(place.Config{Country: c.Places.Country, ASN: c.Places.ASN})
+	collect(err)
 	for _, l := range c.Listen {
 		certs, err := edge.NewCertificates(edge.CertificatesConfig{Certificate: l.TLS.Certificate, Key: l.TLS.Key, Host: c.Host, Log: log})
 		collect(err)

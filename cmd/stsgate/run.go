@@ -21,8 +21,8 @@ type runVerb struct {
 
 // Help shows examples.
 func (runVerb) Help() string {
-	return `SIGHUP reloads policy, certificates and users, and opens the audit log again; what is wrong is
-logged and the old stays in force. SIGTERM stops taking connections, answers what was begun,
+	return `SIGHUP reloads policy, certificates, users and places, and opens the audit log again; what is
+wrong is logged and the old stays in force. SIGTERM stops taking connections, answers what was begun,
 and exits.
 
 Examples:

@@ -165,7 +165,7 @@ func scriptSteps() map[string]step {
 		"ready": (*story).ready, "up": (*story).up, "metric": (*story).metric, "audit": (*story).audit, "audits": (*story).audits, "json": (*story).json,
 		"farm": (*story).farmStep, "load": (*story).loadStep,
 		"message": (*story).message, "post": (*story).post, "answers": (*story).answers, "fault": (*story).fault, "header": (*story).header, "alike": (*story).alike,
-		"begin": (*story).begin, "finish": (*story).finish, "serves": (*story).serves, "renew": (*story).renew,
+		"begin": (*story).begin, "finish": (*story).finish, "serves": (*story).serves, "renew": (*story).renew, "places": (*story).places,
 		"signed": (*story).signed, "needs": (*story).needs, "prints": (*story).prints, "printed": (*story).printed, "edit": (*story).edit, "mode": (*story).mode,
 		"await": (*story).await,
 	}

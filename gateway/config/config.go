@@ -52,6 +52,10 @@ type Config struct {
 	// and rules that name users or groups need it. Takes effect on restart,
 	// apart from the keys that say otherwise.
 	Directory *Directory `yaml:"directory"`
+	// Places has the databases that tell where an address is, which rules that
+	// name countries or asns need. Takes effect on restart, apart from the keys
+	// that say otherwise.
+	Places Places `yaml:"places"`
 	// Policy is the folder of the policy files. Required. Reloaded on SIGHUP.
 	Policy string `yaml:"policy" check:"required,folder"`
 	// Audit is the record of every exchange. Required. Takes effect on restart.
@@ -214,6 +218,20 @@ type Directory struct {
 	// File is a YAML file of users, groups and password hashes. Required.
 	// Reloaded on SIGHUP.
 	File string `yaml:"file" check:"required,file"`
+}
+
+// Places has the databases that tell where an address is. Each is a file in the
+// MaxMind DB format, held in memory as a whole, which must be brought up to date
+// by other means, such as geoipupdate.
+type Places struct {
+	// Country is a database of countries such as GeoLite2-Country.mmdb. A
+	// client's country is country.iso_code, where its address is, and not where
+	// it is registered. A database of cities does too, and takes several times
+	// the memory. Default: absent, the country is unknown. Reloaded on SIGHUP.
+	Country string `yaml:"country" check:"file"`
+	// ASN is a database of autonomous systems such as GeoLite2-ASN.mmdb.
+	// Default: absent, the autonomous system is unknown. Reloaded on SIGHUP.
+	ASN string `yaml:"asn" check:"file"`
 }
 
 // Audit is the record of every exchange.

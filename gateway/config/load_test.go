@@ -25,7 +25,7 @@ func place(t *testing.T, fixture string) string {
 	if err := os.Mkdir(filepath.Join(folder, "policies"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range []string{"tls.crt", "tls.key", "sign.crt", "sign.key", "adfs-ca.pem", "adfs-signing.pem", "users.yaml", "exchange-online.txt"} {
+	for _, f := range []string{"tls.crt", "tls.key", "sign.crt", "sign.key", "adfs-ca.pem", "adfs-signing.pem", "users.yaml", "exchange-online.txt", "country.mmdb", "asn.mmdb"} {
 		if err := os.WriteFile(filepath.Join(folder, f), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -138,6 +138,7 @@ func TestLoadFull(t *testing.T) {
 			},
 		},
 		Directory: &config.Directory{File: in("users.yaml")},
+		Places:    config.Places{Country: in("country.mmdb"), ASN: in("asn.mmdb")},
 		Policy:    in("policies"),
 		Audit:     config.Audit{File: "/var/log/stsgate/audit.jsonl"},
 		Limits: config.Limits{
