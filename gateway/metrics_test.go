@@ -73,3 +73,32 @@ func TestMetrics(t *testing.T) {
 		golden(t, "metrics.txt", b.String())
 	})
 }
+
+// SOAP-17: each tolerance has its counter from the start, and nothing else has one.
+func TestTolerancesFromTheFirstScrape(t *testing.T) {
+	g := newGate(t, nil)
+	families, err := g.metrics.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range families {
+		if f.GetName() != "stsgate_tolerated_total" {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			if m.GetCounter().GetValue() == 0 {
+				got = append(got, m.GetLabel()[0].GetValue())
+			}
+		}
+	}
+	var want []string
+	for _, tolerance := range wstrust.Tolerances() {
+		want = append(want, tolerance.String())
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

@@ -220,16 +220,27 @@ func TestRealMessages(t *testing.T) {
 		"mex/metro-wsit.mex.xml":                       "XML-15",
 		"mex/wso2.sts-service.wsdl":                    "XML-15",
 		"fedmeta/go-vcloud-director.saml-test-idp.xml": "XML-13", // a prefix xml... of its own
+
+		"wresult/fediz.RSTR.formatted.xml":            "XML-15", // a comment before the root
+		"wresult/identitymodel.WaSignInValid.form":    "XML-15", // forms around an answer, not XML
+		"wresult/identitymodel.WaSignInWithCRLF.form": "XML-15",
+		"wresult/omniauth-wsfed.acs_example.xml":      "XML-02", // two byte order marks
+		// Not well-formed, on purpose.
+		"wresult/identitymodel.WresultWsTrust14UnusualSpacing.xml":                 "XML-12",
+		"wresult/identitymodel.WresultWsTrust14WithoutNamespaceUnusualSpacing.xml": "XML-12",
+		"wresult/passport-wsfed.inline-01.xml":                                     "XML-12",
 	}
-	for dir, profile := range map[string]soap.Profile{
-		"rst": soap.Request, "rstr": soap.Answer, "fault": soap.Answer, "mex": soap.Metadata, "fedmeta": soap.Metadata,
+	messages := shared(t, "messages")
+	for pattern, profile := range map[string]soap.Profile{
+		"rst/*": soap.Request, "rstr/*": soap.Answer, "wresult/*": soap.Answer, "fault/*": soap.Answer,
+		"mex/*": soap.Metadata, "fedmeta/*": soap.Metadata, "minimal-mex.xml": soap.Metadata,
 	} {
-		files, err := filepath.Glob(filepath.Join(shared(t, "messages/"+dir), "*"))
+		files, err := filepath.Glob(filepath.Join(messages, pattern))
 		if err != nil || len(files) == 0 {
-			t.Fatalf("got %d files, %v", len(files), err)
+			t.Fatalf("%s: got %d files, %v", pattern, len(files), err)
 		}
 		for _, file := range files {
-			name := dir + "/" + filepath.Base(file)
+			name := strings.TrimPrefix(filepath.ToSlash(strings.TrimPrefix(file, messages)), "/")
 			t.Run(name, func(t *testing.T) {
 				src, err := os.ReadFile(file)
 				if err != nil {
