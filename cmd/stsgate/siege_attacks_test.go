@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"strconv"
@@ -27,12 +28,15 @@ type attack struct {
 	memory int64
 	// closes is how long a connection may last, 0 for any time.
 	closes time.Duration
-	run    func(context.Context, *attackers)
+	// handshakes is how many the gateway may let through, 0 for any number.
+	handshakes int64
+	run        func(context.Context, *attackers)
 }
 
 const (
 	slowConnections = 5000
 	slowRate        = 1000 // of them opened in a second
+	slowSources     = 1000 // addresses that they come from
 	crowd           = 16   // connections of every other attack
 	pipelined       = 100_000
 )
@@ -43,11 +47,12 @@ func attacks() []attack {
 	bombs := [][]byte{billionLaughs(), quadratic()}
 	attributes := [][]byte{attributesBody(pipelined), attributesBody(6000)}
 	return []attack{
-		{"slowloris", 16 * time.Second, slowConnections << 20, 11 * time.Second, slowloris},
-		{"1 GiB bodies", 8 * time.Second, crowd << 20, 0, gigabytes},
-		{"entity bombs", 8 * time.Second, crowd << 20, 0, func(ctx context.Context, a *attackers) { a.ask(ctx, bombs) }},
-		{"attributes", 8 * time.Second, crowd << 20, 0, func(ctx context.Context, a *attackers) { a.ask(ctx, attributes) }},
-		{"pipelined", 8 * time.Second, crowd << 20, 0, pipeline},
+		{"slowloris", 16 * time.Second, slowConnections*perConnection + reserve, 11 * time.Second, 0, slowloris},
+		{"1 GiB bodies", 8 * time.Second, crowd * perRequest, 0, 0, gigabytes},
+		{"entity bombs", 8 * time.Second, crowd * perRequest, 0, 0, func(ctx context.Context, a *attackers) { a.ask(ctx, bombs) }},
+		{"attributes", 8 * time.Second, crowd * perRequest, 0, 0, func(ctx context.Context, a *attackers) { a.ask(ctx, attributes) }},
+		{"pipelined", 8 * time.Second, crowd * perRequest, 0, 0, pipeline},
+		{"one source", 8 * time.Second, crowd * perRequest, 0, 40 + 9*20, handshakes}, // DOS-06
 	}
 }
 
@@ -62,9 +67,10 @@ type attackers struct {
 }
 
 // open has f use a connection of its own until the target ends it, or until
-// ctx ends and cuts it.
-func (a *attackers) open(ctx context.Context, f func(*tls.Conn)) {
-	d := tls.Dialer{Config: a.tls}
+// ctx ends and cuts it. It comes from one of the addresses of loopback.
+func (a *attackers) open(ctx context.Context, source int, f func(*tls.Conn)) {
+	from := &net.TCPAddr{IP: net.IPv4(127, 1, byte(source>>8), byte(source))}
+	d := tls.Dialer{Config: a.tls, NetDialer: &net.Dialer{LocalAddr: from}}
 	c, err := d.DialContext(ctx, "tcp", a.address)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -96,7 +102,7 @@ func (a *attackers) crowd(ctx context.Context, f func(conn *tls.Conn, number int
 			pace := time.NewTicker(50 * time.Millisecond)
 			defer pace.Stop()
 			for ctx.Err() == nil {
-				a.open(ctx, func(c *tls.Conn) { f(c, i) })
+				a.open(ctx, i, func(c *tls.Conn) { f(c, i) })
 				wait(ctx, pace.C)
 			}
 		})
@@ -125,7 +131,7 @@ func slowloris(ctx context.Context, a *attackers) {
 			if n%2 == 1 {
 				start, drip = postHead(len(a.request)), []byte("<")
 			}
-			a.open(ctx, func(c *tls.Conn) { a.drip(c, []byte(start), drip) })
+			a.open(ctx, n%slowSources, func(c *tls.Conn) { a.drip(c, []byte(start), drip) })
 		})
 	}
 }
@@ -206,6 +212,20 @@ func pipeline(ctx context.Context, a *attackers) {
 		}
 		reader.Wait()
 	})
+}
+
+// handshakes has one source connect, shake hands and leave for as long as it is
+// let, from many connections at a time.
+func handshakes(ctx context.Context, a *attackers) {
+	var all sync.WaitGroup
+	for range crowd {
+		all.Go(func() {
+			for ctx.Err() == nil {
+				a.open(ctx, 0, func(*tls.Conn) { a.requests.Add(1) })
+			}
+		})
+	}
+	all.Wait()
 }
 
 // answered reads an answer, and reports whether another may follow.
