@@ -175,8 +175,10 @@ func TestUnknown(t *testing.T) {
 
 	write(t, c.Country, database(t, mmdbwriter.Options{DatabaseType: "GeoLite2-Country", IPVersion: 4}, records{"203.0.113.0/24": in("DE")}))
 	d = open(t, c)
-	if code, err := d.Country(v4); code != "DE" || err != nil {
-		t.Errorf("database of IPv4: got %q, %v, want DE", code, err)
+	for _, a := range []netip.Addr{v4, netip.AddrFrom16(v4.As16())} {
+		if code, err := d.Country(a); code != "DE" || err != nil {
+			t.Errorf("%s in a database of IPv4: got %q, %v, want DE", a, code, err)
+		}
 	}
 	if code, err := d.Country(netip.MustParseAddr("2001:db8::1")); code != "" || err == nil {
 		t.Errorf("IPv6 in a database of IPv4: got %q, %v, want an error", code, err)
@@ -205,6 +207,10 @@ func TestOpenRefuses(t *testing.T) {
 			[]string{"country.mmdb: 203.0.113.0/24: country.iso_code: "}},
 		{"number too large", nil, database(t, mmdbwriter.Options{DatabaseType: "GeoLite2-ASN"},
 			records{"203.0.113.0/24": mmdbtype.Map{"autonomous_system_number": mmdbtype.Uint64(1 << 32)}}), []string{"asn.mmdb: 203.0.113.0/24: autonomous_system_number: "}},
+		{"version 3", bytes.Replace(countries(t), []byte("binary_format_major_version\xa1\x02"), []byte("binary_format_major_version\xa1\x03"), 1), nil,
+			[]string{"country.mmdb: want version 2 of the format for IPv4 or IPv6, got version 3 for IPv6"}},
+		{"IPv5", bytes.Replace(countries(t), []byte("ip_version\xa1\x06"), []byte("ip_version\xa1\x05"), 1), nil,
+			[]string{"country.mmdb: want version 2 of the format for IPv4 or IPv6, got version 2 for IPv5"}},
 		{"text", []byte("This is prose."), nil, []string{"country.mmdb: "}},
 		{"empty", []byte{}, nil, []string{"country.mmdb: "}},
 		{"first half", countries(t)[:len(countries(t))/2], nil, []string{"country.mmdb: "}},
