@@ -18,6 +18,7 @@ import (
 	"stsgate/gateway"
 	"stsgate/gateway/admin"
 	"stsgate/gateway/audit"
+	"stsgate/gateway/clientip"
 	"stsgate/gateway/config"
 	"stsgate/gateway/edge"
 	"stsgate/policy"
@@ -144,6 +145,7 @@ func (d *daemon) listen(registry *prometheus.Registry) error {
 			Certificates:  d.parts.certificates[i],
 			Gate:          gate,
 			Proxies:       proxies,
+			Speaking:      clientip.Headers(),
 			HeaderTimeout: d.c.Timeouts.Header,
 			IdleTimeout:   d.c.Timeouts.Idle,
 			HeaderBytes:   int(d.c.Limits.Headers),
@@ -250,8 +252,8 @@ func (d *daemon) close() error {
 	return errors.Join(errs...)
 }
 
-// reload loads policy, certificates, users and places again. Everything that can fail
-// comes before anything is replaced, so that a bad file leaves all as it was.
+// reload loads again what may change while the gateway runs. Everything that can
+// fail comes before anything is replaced, so that a bad file leaves all as it was.
 func (d *daemon) reload() {
 	next, err := d.prepareReload()
 	d.metrics.reloaded(err)

@@ -54,6 +54,12 @@ func table(prefixes []netip.Prefix) *bart.Lite {
 	return &t
 }
 
+// Headers are those by which somebody speaks for a client, in canonical form:
+// what Locate reads, and what Exchange Online says of the software beside it.
+func Headers() []string {
+	return []string{"X-Forwarded-For", "X-Ms-Forwarded-Client-Ip", "X-Ms-Client-Application", "X-Ms-Client-User-Agent"}
+}
+
 // A Client is where a request comes from. Its addresses are unmapped and have
 // no zone.
 type Client struct {

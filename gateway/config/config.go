@@ -81,7 +81,7 @@ type Listen struct {
 	// ProxyProtocol tells that the proxies in front pass connections on to this
 	// address with a header of the PROXY protocol, version 1 or 2, ahead of TLS.
 	// The source that it names is then who connected; the proxy is where it names
-	// none (LOCAL, UNKNOWN). Only the proxies in clients.proxies may connect here,
+	// none (LOCAL, UNKNOWN), and then no other header speaks for a client. Only the proxies in clients.proxies may connect here,
 	// and none without that header; on other addresses it is never read. Default:
 	// false. Takes effect on restart.
 	ProxyProtocol bool `yaml:"proxy_protocol"`
@@ -172,7 +172,7 @@ type ADFS struct {
 	// Signing is a PEM file of the certificates, 1 to 8, that the farm signs
 	// tokens under; an answer signed by another key is not released. Default:
 	// absent, those in the farm's federation metadata, read from a node at start
-	// and every hour. Takes effect on restart.
+	// and every hour. Reloaded on SIGHUP.
 	Signing string `yaml:"signing" check:"file"`
 	// Probe is how a node's health is asked: http gets /adfs/probe from port
 	// 80, tls shakes hands on the node's own port, auto takes http where a node

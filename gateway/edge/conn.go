@@ -58,6 +58,7 @@ type conn struct {
 	wire     *wire
 	server   *Server
 	peer     string               // address that connected, here or to a proxy that announced it
+	own      bool                 // of a proxy, which named no source
 	source   *source              // nil before it is admitted
 	state    *tls.ConnectionState // since the handshake
 
@@ -296,6 +297,7 @@ func (c *conn) endWatch() {
 
 // refuse answers what is not a request, as the connection's last.
 func (c *conn) refuse(v *violation) {
+	c.server.gate.framing[v.status].Inc()
 	c.server.log.Info("request refused", "peer", c.peer, "status", v.status, "err", v)
 	c.dismiss(v.status, http.Header{})
 }

@@ -44,6 +44,10 @@ type Config struct {
 	// when it names none. Default: none, everybody may connect and no such
 	// header is read (security.md, HDR-04).
 	Proxies []netip.Prefix
+	// Speaking are the headers, in canonical form, by which a proxy speaks for a
+	// client. They are not passed on from a connection whose source it did not
+	// name: whose word they are is not known.
+	Speaking []string
 	// HeaderTimeout is for a TLS handshake with the PROXY header before it, and
 	// for the request line with all header lines. Default: 5s (security.md,
 	// DOS-01).
@@ -67,6 +71,7 @@ type Server struct {
 	routes        []Route
 	refuse        func(http.ResponseWriter, *http.Request, *refusal.Refusal)
 	proxies       []netip.Prefix
+	speaking      []string
 	headerTimeout time.Duration
 	idleTimeout   time.Duration
 	headerBytes   int
@@ -97,6 +102,7 @@ func New(c Config) (*Server, error) {
 		headerBytes:   cmp.Or(c.HeaderBytes, 16<<10),
 		log:           c.Log,
 		gate:          c.Gate,
+		speaking:      c.Speaking,
 		tls:           c.Certificates.tlsConfig(),
 		conns:         make(map[*conn]struct{}),
 		listeners:     make(map[*listener]struct{}),

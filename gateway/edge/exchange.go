@@ -81,6 +81,11 @@ func (c *conn) request(ctx context.Context, x *exchange) *http.Request {
 	}
 	r := new(http.Request).WithContext(ctx)
 	h.fill(r, text)
+	if c.own {
+		for _, name := range c.server.speaking {
+			delete(r.Header, name)
+		}
+	}
 	r.URL, r.Body = &x.url, &x.body
 	r.RemoteAddr, r.TLS = c.peer, c.state
 	return r

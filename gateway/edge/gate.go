@@ -45,6 +45,7 @@ type Gate struct {
 	total, perSource Share
 	exempt           bart.Lite
 	refused          [limits]prometheus.Counter
+	framing          map[int]prometheus.Counter
 	requests         atomic.Int64
 
 	mu          sync.Mutex
@@ -96,7 +97,7 @@ func NewGate(c GateConfig) (*Gate, error) {
 	return g, g.register(c.Metrics)
 }
 
-func (g *Gate) register(reg prometheus.Registerer) error {
+func (g *Gate) register(reg prometheus.Registerer) (err error) {
 	open := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "stsgate_connections",
 		Help: "Connections of clients that are open.",
@@ -111,6 +112,9 @@ func (g *Gate) register(reg prometheus.Registerer) error {
 	}, []string{"limit"})
 	for l := unlimited + 1; l < limits; l++ {
 		g.refused[l] = refused.WithLabelValues(l.String())
+	}
+	if g.framing, err = countFraming(reg); err != nil {
+		return fmt.Errorf("register metrics: %w", err)
 	}
 	for _, c := range []prometheus.Collector{open, refused} {
 		if err := reg.Register(c); err != nil {

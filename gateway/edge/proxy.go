@@ -50,7 +50,7 @@ func (c *conn) announcement() error {
 	if err != nil {
 		return err
 	}
-	if source.IsValid() {
+	if c.own = !source.IsValid(); !c.own {
 		c.peer = source.String()
 	}
 	c.wire.ahead = ahead

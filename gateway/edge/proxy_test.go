@@ -242,6 +242,40 @@ func TestAnnouncedPeer(t *testing.T) {
 	}
 }
 
+// HDR-04: on a connection that a proxy makes for itself, or for a source that it
+// does not know, nobody speaks for a client.
+func TestOwnConnection(t *testing.T) {
+	const body = " of "
+	s := start(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, strings.Join(r.Header["X-Forwarded-For"], ",")+r.Header.Get("X-Other")+body+r.RemoteAddr)
+	}, func(c *edge.Config) {
+		c.Proxies, c.Speaking = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, []string{"X-Forwarded-For"}
+	})
+	for header, want := range map[string]string{
+		"PROXY UNKNOWN\r\n": "x",
+		"PROXY UNKNOWN 203.0.113.9 198.51.100.1 4711 443\r\n": "x",
+		v2(local, 0x11, inet4):                                "x",
+		v2(proxy, 0x11, inet4):                                "192.0.2.7,192.0.2.8x",
+	} {
+		nc := s.dialTCP(t)
+		wantPeer := nc.LocalAddr().String()
+		if want != "x" {
+			wantPeer = "203.0.113.9:4711"
+		}
+		c := client(t, &prefixed{nc, header})
+		r := bufio.NewReader(c)
+		for range 2 {
+			if _, err := io.WriteString(c, head("GET "+metadata+" HTTP/1.1", "Host: "+host,
+				"x-forwarded-for: 192.0.2.7", "X-Forwarded-For: 192.0.2.8", "X-Other: x")); err != nil {
+				t.Fatal(err)
+			}
+			if _, _, got := read(t, r); got != want+body+wantPeer {
+				t.Errorf("%q: got %q, want %q", header, got, want+body+wantPeer)
+			}
+		}
+	}
+}
+
 // HDR-04: nobody is believed who is not named, and no server reads a header
 // that is not to.
 func TestAnnouncementUnwelcome(t *testing.T) {
