@@ -54,24 +54,26 @@ func (d *Document) Namespaces() iter.Seq[string] {
 // namespaces.
 func (d *Document) Declared(e *Element) iter.Seq2[[]byte, string] {
 	return func(yield func([]byte, string) bool) {
-		inherited := int32(-1)
-		if e.parent >= 0 {
-			inherited = d.elements[e.parent].scope
-		}
-		if e.scope == inherited {
-			return
-		}
-		first := e.scope // the bindings of one tag lie side by side
-		for d.bindings[first].outer != inherited {
-			first--
-		}
-		for i := first; i <= e.scope; i++ {
-			b := &d.bindings[i]
-			if !yield(d.Source[b.prefix:b.prefixEnd], b.space) {
+		own := d.declared(e)
+		for i := range own {
+			if !yield(d.Source[own[i].prefix:own[i].prefixEnd], own[i].space) {
 				return
 			}
 		}
 	}
+}
+
+// declared returns the bindings of e's own tag, which lie side by side.
+func (d *Document) declared(e *Element) []binding {
+	inherited := int32(-1)
+	if e.parent >= 0 {
+		inherited = d.elements[e.parent].scope
+	}
+	first := e.scope + 1
+	for i := e.scope; i != inherited; i = d.bindings[i].outer {
+		first = i
+	}
+	return d.bindings[first : e.scope+1]
 }
 
 // Decode returns what bytes of Source stand for that are text or an attribute
