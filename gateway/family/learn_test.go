@@ -184,3 +184,16 @@ func TestLearn(t *testing.T) {
 		}
 	}
 }
+
+// An outline that only begins as a fingerprint does has not its traits.
+func TestLonger(t *testing.T) {
+	m := own(t)[0]
+	d := m.scan(t)
+	traits := family.TraitsOf(d, m.headers)
+	first, _, _ := strings.Cut(traits.Outline, " ")
+	for outline, want := range map[string]bool{first: false, first + " ...": true, traits.Outline: true, traits.Outline + " more": false} {
+		if got := family.Learnt(outline, []family.Traits{traits}, d, m.headers); got != want {
+			t.Errorf("%.60s: got %t, want %t", outline, got, want)
+		}
+	}
+}
