@@ -259,7 +259,7 @@ func TestBranches(t *testing.T) {
 	}
 }
 
-// A reload takes all databases or none, and what a file becomes meanwhile
+// POL-03: a reload takes all databases or none, and what a file becomes meanwhile
 // changes nothing that was read from it.
 func TestPrepare(t *testing.T) {
 	c := files(t)
