@@ -4,7 +4,7 @@ import (
 	"strings"
 
 	"cel.dev/cel-go/cel"
-	"cel.dev/cel-go/common/types"
+	celtypes "cel.dev/cel-go/common/types"
 	"go.yaml.in/yaml/v4"
 )
 
@@ -91,9 +91,9 @@ func (a *activation) eval(p cel.Program) ternary {
 	switch {
 	case err != nil:
 		return unknown
-	case result == types.True:
+	case result == celtypes.True:
 		return yes
-	case result == types.False:
+	case result == celtypes.False:
 		return no
 	default:
 		return unknown

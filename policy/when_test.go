@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"cel.dev/cel-go/cel"
-	"cel.dev/cel-go/common/types"
+	celtypes "cel.dev/cel-go/common/types"
 )
 
 var whenVocabulary = Vocabulary{Endpoints: []string{"/adfs/services/trust/2005/usernamemixed", "/adfs/services/trust/13/usernamemixed"}, Directory: true}
@@ -541,9 +541,9 @@ func TestWhenLikePartialEvaluation(t *testing.T) {
 		want := unknown
 		switch v, _, err := p.Eval(partial); {
 		case err != nil:
-		case v == types.True:
+		case v == celtypes.True:
 			want = yes
-		case v == types.False:
+		case v == celtypes.False:
 			want = no
 		}
 		results[want]++

@@ -9,7 +9,7 @@ import (
 
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/operators"
-	"cel.dev/cel-go/common/types"
+	celtypes "cel.dev/cel-go/common/types"
 )
 
 // inspect checks a part of the expression that the compiler has passed, and
@@ -140,7 +140,7 @@ func literal(x ast.Expr) (string, bool) {
 	if x.Kind() != ast.LiteralKind {
 		return "", false
 	}
-	s, ok := x.AsLiteral().(types.String)
+	s, ok := x.AsLiteral().(celtypes.String)
 	return string(s), ok
 }
 

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"cel.dev/cel-go/cel"
-	"cel.dev/cel-go/common/types"
+	celtypes "cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/common/types/traits"
 	"cel.dev/cel-go/ext"
@@ -32,7 +32,7 @@ func (a *activation) ResolveName(name string) (any, bool) {
 	for f := range NumFacts {
 		if factInfos[f].Name == name {
 			if !a.knows(f) {
-				return types.NewUnknown(0, nil), true
+				return celtypes.NewUnknown(0, nil), true
 			}
 			return a.value(f), true
 		}
@@ -66,31 +66,31 @@ func (a *activation) knows(f Fact) bool {
 func (a *activation) value(f Fact) ref.Val {
 	switch f {
 	case UserName:
-		return types.String(strings.ToLower(a.facts.User.Name))
+		return celtypes.String(strings.ToLower(a.facts.User.Name))
 	case UserDomain:
-		return types.String(strings.ToLower(a.facts.User.Domain))
+		return celtypes.String(strings.ToLower(a.facts.User.Domain))
 	case UserGroups:
-		return newNames(a.facts.User.Groups)
+		return newNameList(a.facts.User.Groups)
 	case ClientAddress:
 		return address(a.client)
 	case ClientForwarded:
 		return addresses(a.facts.Client.Forwarded)
 	case ClientCountry:
-		return types.String(a.place.Country)
+		return celtypes.String(a.place.Country)
 	case ClientASN:
-		return types.Int(a.place.ASN)
+		return celtypes.Int(a.place.ASN)
 	case ClientFamiliar:
-		return types.Bool(a.facts.Client.Familiar)
+		return celtypes.Bool(a.facts.Client.Familiar)
 	case SourceFailedUsers:
-		return types.Int(a.facts.Source.FailedUsers)
+		return celtypes.Int(a.facts.Source.FailedUsers)
 	case SourceFailures:
-		return types.Int(a.facts.Source.Failures)
+		return celtypes.Int(a.facts.Source.Failures)
 	case RequestApplication:
-		return types.String(a.application)
+		return celtypes.String(a.application)
 	case Time:
-		return types.Timestamp{Time: a.facts.Time.UTC()}
+		return celtypes.Timestamp{Time: a.facts.Time.UTC()}
 	default:
-		return types.String(*a.facts.text(f))
+		return celtypes.String(*a.facts.text(f))
 	}
 }
 
@@ -139,17 +139,17 @@ func addresses(all []netip.Addr) ref.Val {
 	for i, a := range all {
 		values[i] = address(a)
 	}
-	return types.NewRefValList(types.DefaultTypeAdapter, values)
+	return celtypes.NewRefValList(celtypes.DefaultTypeAdapter, values)
 }
 
-// names are a list of the directory's names in lower case. It answers in
+// A nameList is a list of the directory's names in lower case. It answers in
 // without making a value of every name.
-type names struct {
+type nameList struct {
 	traits.Lister
 	texts []string
 }
 
-func newNames(texts []string) names {
+func newNameList(texts []string) nameList {
 	upper := func(s string) bool { return strings.ToLower(s) != s }
 	if slices.ContainsFunc(texts, upper) {
 		texts = slices.Clone(texts)
@@ -157,13 +157,13 @@ func newNames(texts []string) names {
 			texts[i] = strings.ToLower(s)
 		}
 	}
-	return names{types.NewStringList(types.DefaultTypeAdapter, texts), texts}
+	return nameList{celtypes.NewStringList(celtypes.DefaultTypeAdapter, texts), texts}
 }
 
 // Contains tells whether a name is in the list.
-func (n names) Contains(v ref.Val) ref.Val {
-	if s, ok := v.(types.String); ok {
-		return types.Bool(slices.Contains(n.texts, string(s)))
+func (n nameList) Contains(v ref.Val) ref.Val {
+	if s, ok := v.(celtypes.String); ok {
+		return celtypes.Bool(slices.Contains(n.texts, string(s)))
 	}
 	return n.Lister.Contains(v)
 }

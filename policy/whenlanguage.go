@@ -9,7 +9,7 @@ import (
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/cost"
-	"cel.dev/cel-go/common/types"
+	celtypes "cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/ext"
 	"cel.dev/cel-go/interpreter"
@@ -71,7 +71,7 @@ func lowerASCII(v ref.Val) ref.Val {
 		}
 		return c
 	}
-	return types.String(strings.Map(lower, string(v.(types.String))))
+	return celtypes.String(strings.Map(lower, string(v.(celtypes.String))))
 }
 
 // An estimator tells how large the facts are.
@@ -151,11 +151,11 @@ type zonedCall struct {
 // Exec computes the call.
 func (c zonedCall) Exec(frame *interpreter.ExecutionFrame) ref.Val {
 	v := c.time.Exec(frame)
-	t, ok := v.(types.Timestamp)
+	t, ok := v.(celtypes.Timestamp)
 	if !ok {
 		return v // unknown, or an error
 	}
-	return types.Timestamp{Time: t.In(c.zone)}.Receive(c.function, "", nil)
+	return celtypes.Timestamp{Time: t.In(c.zone)}.Receive(c.function, "", nil)
 }
 
 // withZone loads the time zone of a call that has one.
@@ -168,7 +168,7 @@ func withZone(i interpreter.InterpretableV2) (interpreter.InterpretableV2, error
 	if !ok {
 		return i, nil
 	}
-	zone, err := loadZone(string(name.Value().(types.String)))
+	zone, err := loadZone(string(name.Value().(celtypes.String)))
 	return zonedCall{i, call.Function(), call.Args()[0], zone}, err
 }
 
