@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"fmt"
 	"regexp"
 	"regexp/syntax"
 	"slices"
@@ -159,14 +158,8 @@ func (w *whenReader) compare(fact, with ast.Expr) {
 		w.e.applications = append(w.e.applications, named{s, w.place(w.tree.SourceInfo().GetStartLocation(with.ID()))})
 	case f == ClientCountry && s != "" && !countryCode.MatchString(s):
 		w.mistake(with, "%q is no country: want two upper-case letters, such as DE", s)
-	case words == nil || slices.Contains(words, s):
-	case (f == RequestTokenType || f == RequestKeyType) && strings.Contains(s, ":"):
-	default:
-		hint := didYouMean(s, words)
-		if hint == "" && len(words) <= 8 {
-			hint = fmt.Sprintf(": want one of %q", words)
-		}
-		w.mistake(with, "%s is never %q%s", f, s, hint)
+	case words != nil && !mayBe(f, words, s):
+		w.mistake(with, "%s is never %q%s", f, s, oneOf(s, words))
 	}
 }
 
@@ -179,6 +172,15 @@ func (w *whenReader) words(f Fact) []string {
 		return w.families
 	case RequestEndpoint:
 		return w.vocabulary.Endpoints
+	default:
+		return closedWords(f)
+	}
+}
+
+// closedWords returns the texts that a fact can be in every gateway. A type of
+// token or key can also be the URI of another.
+func closedWords(f Fact) []string {
+	switch f {
 	case RequestVersion:
 		return []string{"1.2", "1.3"}
 	case RequestType:
@@ -194,4 +196,9 @@ func (w *whenReader) words(f Fact) []string {
 	default:
 		return nil
 	}
+}
+
+// mayBe tells that a fact of these words can be s.
+func mayBe(f Fact, words []string, s string) bool {
+	return slices.Contains(words, s) || (f == RequestTokenType || f == RequestKeyType) && strings.Contains(s, ":")
 }
