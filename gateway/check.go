@@ -123,10 +123,7 @@ const longestToken = 8 * time.Hour
 // CheckLifetime holds a token to the present and to the longest that there is,
 // by clocks that may differ by 5 minutes.
 func CheckLifetime(a *wstrust.Answer, now time.Time) error {
-	from, until := a.Assertion.NotBefore, a.Assertion.NotOnOrAfter
-	if a.Encrypted {
-		from, until = a.Lifetime.Created, a.Lifetime.Expires
-	}
+	from, until := validity(a)
 	switch {
 	case until.IsZero():
 		return refusal.New(refusal.AnswerMismatch, "the farm's token has no end")
@@ -138,6 +135,15 @@ func CheckLifetime(a *wstrust.Answer, now time.Time) error {
 		return refusal.New(refusal.AnswerMismatch, "the farm's token is valid for %s, more than %s", until.Sub(now).Round(time.Second), longestToken)
 	}
 	return nil
+}
+
+// validity is from when until when a token is valid: by itself, or as the
+// answer says of one that nobody here can read.
+func validity(a *wstrust.Answer) (from, until time.Time) {
+	if a.Encrypted {
+		return a.Lifetime.Created, a.Lifetime.Expires
+	}
+	return a.Assertion.NotBefore, a.Assertion.NotOnOrAfter
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

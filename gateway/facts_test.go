@@ -43,6 +43,23 @@ func TestFacts(t *testing.T) {
 		{"{endpoints: [/adfs/services/trust/2005/usernamemixed]}", "", false},
 		{`{versions: ["1.3"]}`, "", true},
 		{`{versions: ["1.2"]}`, "", false},
+		{"{types: [issue]}", "", true},
+		{"{types: [renew, validate, cancel]}", "", false},
+		{"{credentials: [password]}", "", true},
+		{"{credentials: [digest, x509, kerberos, saml]}", "", false},
+		{"{key_types: [bearer]}", "", true},
+		{"{key_types: [symmetric, public]}", "", false},
+		{"{token_types: [saml2.0]}", "", true},
+		{"{token_types: [saml1.1]}", "", false},
+		{`{applications: [any], not: {on_behalf_of: ["*"], act_as: ["*"]}}`, "", true},
+		{`{hours: [{from: "08:00", to: "09:00", zone: UTC}]}`, "", true},
+		{`{hours: [{from: "08:00", to: "09:00", zone: Europe/Berlin}]}`, "", false},
+		// Nobody tells these yet.
+		{"{countries: [DE]}", "", false},
+		{"{not: {countries: [DE]}}", "", false},
+		{"{not: {asns: [64500]}}", "", false},
+		{"{familiar: true}", "", false},
+		{"{familiar: false}", "", false},
 	} {
 		atFresh(t, c.match+c.expires, func(t *testing.T) {
 			expires := ""
@@ -61,7 +78,7 @@ rules:
     match: `+c.match+`
     allow: {}`+expires+"\n")
 			})
-			r := modern.post(modern.query(func(q *wstrust.Query) { q.Username = "alice" }))
+			r := modern.post(modern.query(func(q *wstrust.Query) { q.Username, q.TokenType = "alice", wstrust.NSSAML20 }))
 			r.Header.Set("X-Forwarded-For", "203.0.113.9")
 			if w := g.serve(r); (w.Code == http.StatusOK) != c.want {
 				t.Errorf("got status %d (%v), allowed: want %v", w.Code, g.record()["error.message"], c.want)

@@ -121,6 +121,9 @@ var provocations = []provocation{
 	{reason: refusal.AnswerUnreadable, arrange: func(_ *testing.T, g *gate) { g.farm.answers([]byte("<html>" + cause)) }},
 	{reason: refusal.AnswerUntrusted, arrange: farmFails(fmt.Errorf("%w: %s", wstrust.ErrUntrusted, cause))},
 	{reason: refusal.AnswerMismatch, arrange: func(_ *testing.T, g *gate) { g.farm.bends(alice.UPN, bob.UPN) }},
+	{reason: refusal.SecondFactor, arrange: func(t *testing.T, g *gate) { g.live.Store(load(t, rules+secondFactor)) }},
+	{reason: refusal.SecondFactor, query: func(q *wstrust.Query) { q.AppliesTo = "urn:payroll" },
+		arrange: func(t *testing.T, g *gate) { g.live.Store(load(t, rules+secondFactor)) }},
 	{reason: refusal.IssuerFailed, query: func(q *wstrust.Query) { q.AppliesTo = "urn:payroll" }, arrange: func(_ *testing.T, g *gate) {
 		g.sts.issue = func(*wstrust.Grant) (*wstrust.Issued, error) { return nil, errors.New(cause) }
 	}},

@@ -78,7 +78,7 @@ func (x *exchange) auditRecord(err error) *audit.Record {
 		Status:      http.StatusOK,
 		Node:        x.node,
 		Rule:        x.decision.Rule,
-		Reported:    x.decision.Reported,
+		Reported:    ruleNames(x.decision.Reported),
 		Revision:    x.set.Revision(),
 	}
 	if err != nil {
@@ -93,6 +93,14 @@ func (x *exchange) auditRecord(err error) *audit.Record {
 	x.auditRequest(r, err)
 	x.auditToken(r, err)
 	return r
+}
+
+func ruleNames(rules []*policy.Rule) []string {
+	var all []string
+	for _, r := range rules {
+		all = append(all, r.Name)
+	}
+	return all
 }
 
 // auditRequest adds what the message asked for. A name is written as it was
@@ -136,6 +144,9 @@ func (x *exchange) respond(err error) {
 		return
 	}
 	row := refusal.Of(err).Row()
+	if app := x.decision.Application; app != nil && app.Hide && row.Proven {
+		row = refusal.WrongPassword.Row()
+	}
 	if row.Close {
 		x.w.Header().Set("Connection", "close")
 	}

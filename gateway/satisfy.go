@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"context"
+	"strconv"
+	"strings"
 	"time"
 
 	"stsgate/gateway/refusal"
@@ -13,12 +15,16 @@ import (
 // valid so long before now, for applications whose clocks are behind.
 const skew = 5 * time.Minute
 
-// satisfy settles the limits of what is about to be issued: it evaluates the
-// application's claims and bounds the lifetime by the application's and, if
-// the client wishes less, by its wish.
+// satisfy settles what is owed before a token: a second factor, which nobody
+// can prove yet, and the limits of what is released. What is about to be issued
+// it bounds by the application's lifetime, by policy's and by the client's
+// wish, and it evaluates the application's claims.
 func (x *exchange) satisfy() error {
+	if x.decision.Obligations.SecondFactor {
+		return refusal.New(refusal.SecondFactor, "required by %s", x.requiring())
+	}
 	if x.decision.Answer == policy.Forward {
-		return nil
+		return x.capAnswer()
 	}
 	app := x.decision.Application
 	kind, _ := x.request.TokenKind()
@@ -33,7 +39,7 @@ func (x *exchange) satisfy() error {
 	g := &wstrust.Grant{
 		Audience:      x.request.AppliesTo,
 		Kind:          kind,
-		Lifetime:      x.lifetime(app.Lifetime),
+		Lifetime:      x.lifetime(app.Lifetime, x.decision.Obligations.Lifetime),
 		Authenticated: x.start,
 		NameID:        subject.NameID,
 		NameFormat:    subject.Format,
@@ -45,8 +51,36 @@ func (x *exchange) satisfy() error {
 	return nil
 }
 
-func (x *exchange) lifetime(longest time.Duration) wstrust.Lifetime {
-	span := longest
+// requiring names the rules that require a second factor.
+func (x *exchange) requiring() string {
+	var all []string
+	for r := range x.decision.Obligations.Rules() {
+		if r.MFA != nil {
+			all = append(all, strconv.Quote(r.Name))
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
+// capAnswer holds a forwarded token to the longest that policy allows, by
+// clocks that may differ.
+func (x *exchange) capAnswer() error {
+	longest := x.decision.Obligations.Lifetime
+	if longest == 0 {
+		return nil
+	}
+	if _, until := validity(x.kept); until.Sub(x.start) > longest+skew {
+		return refusal.New(refusal.AnswerMismatch, "the farm's token is valid for %s, and policy allows %s", until.Sub(x.start).Round(time.Second), longest)
+	}
+	return nil
+}
+
+// lifetime is the span of a token that is issued now: the application's, or
+// what the client wishes or policy allows if that is less.
+func (x *exchange) lifetime(span, longest time.Duration) wstrust.Lifetime {
+	if longest > 0 {
+		span = min(span, longest)
+	}
 	if wish := x.request.Lifetime; !wish.Expires.IsZero() {
 		if d := wish.Expires.Sub(x.start); d > 0 && d < span {
 			span = d

@@ -54,6 +54,9 @@ type Application struct {
 	// NameID is the subject of an issued token, Claims are its claims.
 	NameID NameID
 	Claims []ClaimRule
+	// Hide tells that every refusal looks alike to the client, also after its
+	// password is proven.
+	Hide bool
 	// AnswerEncrypted tells that the farm encrypts its tokens for this
 	// application, so that nothing in them can be checked.
 	AnswerEncrypted bool
@@ -116,6 +119,10 @@ func (l *loader) application(r *reader, f field, a *Application) {
 	if lifetime, ok := fields["lifetime"]; ok {
 		a.Lifetime = r.lifetime(lifetime.value)
 	}
+	if oracle, ok := fields["oracle"]; ok {
+		word, _ := r.word(oracle.value, "hide", "show")
+		a.Hide = word == "hide"
+	}
 	if encrypted, ok := fields["answer_encrypted"]; ok {
 		a.AnswerEncrypted = r.truth(encrypted.value)
 	}
@@ -172,16 +179,22 @@ func (r *reader) answer(n *yaml.Node) Answer {
 
 // lifetime reads how long a token is valid.
 func (r *reader) lifetime(n *yaml.Node) time.Duration {
-	s, ok := r.text(n, "a duration such as 60m")
-	if !ok {
-		return 0
-	}
-	d, err := time.ParseDuration(s)
-	switch {
-	case err != nil:
-		r.fail(n, "%q is not a duration such as 60m or 8h", s)
-	case d < minLifetime || d > maxLifetime:
-		r.fail(n, "a token is valid for 1m to 8h, not %s", s)
+	d, ok := r.duration(n, "60m or 8h")
+	if ok && (d < minLifetime || d > maxLifetime) {
+		r.fail(n, "a token is valid for 1m to 8h, not %s", n.Value)
 	}
 	return d
+}
+
+// duration reads a duration; like shows some.
+func (r *reader) duration(n *yaml.Node, like string) (time.Duration, bool) {
+	s, ok := r.text(n, "a duration such as "+like)
+	if !ok {
+		return 0, false
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		r.fail(n, "%q is not a duration such as %s", s, like)
+	}
+	return d, err == nil
 }

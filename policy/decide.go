@@ -42,8 +42,12 @@ type Decision struct {
 	Answer Answer
 	// Application is the one asked for, nil if it is unknown.
 	Application *Application
-	// Reported are the rules in report-only that would have applied.
-	Reported []string
+	// Obligations are what an allowed request owes.
+	Obligations Obligations
+	// Reported are the rules in report-only that would have applied: the
+	// denies, the allows and the requires, each by name. What they would have
+	// done is what Rule.Does says.
+	Reported []*Rule
 	// Named tells that the request is refused for the same cause whoever the
 	// user is. Only then may the client be told of it (security.md, POL-09).
 	Named bool
@@ -68,47 +72,63 @@ func (d *Decision) Why() string {
 // words bounds what is kept on the stack: 64 conditions a word.
 const words = 64
 
-// Decide decides on one request. It depends on nothing but set and facts,
-// cannot fail, and allocates nothing unless a rule in report-only applies.
+// A weighing is one request, and what its facts make of the conditions.
+type weighing struct {
+	truth
+	facts *Facts
+}
+
+// Decide decides on one request. It depends on nothing but set and facts, and
+// cannot fail. It allocates nothing unless a rule in report-only applies, or
+// more than four requires do.
 func (s *Set) Decide(f *Facts) Decision {
 	sc := s.scope(f)
 	if sc == nil {
 		return Decision{Cause: UnknownApplication, Named: true}
 	}
 	var buf [2][words]uint64
-	t := truth{yes: buf[0][:], maybe: buf[1][:]}
+	w := weighing{truth: truth{yes: buf[0][:], maybe: buf[1][:]}, facts: f}
 	if n := s.index.conditions; n > 64*words {
-		t = truth{yes: make(bitset, n/64+1), maybe: make(bitset, n/64+1)}
+		w.truth = truth{yes: make(bitset, n/64+1), maybe: make(bitset, n/64+1)}
 	}
-	s.index.weigh(f, t)
+	s.index.weigh(f, w.truth)
+	return sc.decide(&w)
+}
 
+func (sc *scope) decide(w *weighing) Decision {
 	d := Decision{Application: sc.application}
-	against := sc.against(t, &d)
-	favour := sc.favour(f, t, &d)
-	switch {
-	case against.any != nil:
-		d.refuse(DenyRule, against.any, true)
-	case favour.any.clash != nil:
-		d.refuse(Conflict, favour.any.first, true)
-		d.Other = favour.any.clash.Name
-	case against.user != nil:
-		d.refuse(DenyRule, against.user, !favour.open)
-	case favour.all.first == nil:
-		d.refuse(NoAllow, nil, !favour.open)
-	case favour.all.clash != nil:
-		d.refuse(Conflict, favour.all.first, false)
-		d.Other = favour.all.clash.Name
-	default:
-		d.Effect, d.Cause, d.Rule = Allow, AllowRule, favour.all.first.Name
-		d.Answer = favour.all.first.Answer
-		if d.Answer == NoAnswer {
-			d.Answer = sc.application.Answer
-		}
+	against := sc.against(w, &d)
+	favour := sc.favour(w, &d)
+	if against != nil || favour.first == nil || favour.clash != nil {
+		sc.refuse(w, &d, against, favour)
+	} else {
+		d.Effect, d.Cause, d.Rule = Allow, AllowRule, favour.first.Name
+		d.Answer = cmp.Or(favour.first.Answer, sc.application.Answer)
 	}
+	sc.owed(w, &d)
 	return d
 }
 
-func (d *Decision) refuse(c Cause, r *compiled, named bool) {
+// refuse says why: for a cause that holds for any user before others.
+func (sc *scope) refuse(w *weighing, d *Decision, against *compiledRule, favour support) {
+	anyone := sc.anyone(w)
+	switch {
+	case anyone.against != nil:
+		d.refuse(DenyRule, anyone.against, true)
+	case anyone.favour.clash != nil:
+		d.refuse(Conflict, anyone.favour.first, true)
+		d.Other = anyone.favour.clash.Name
+	case against != nil:
+		d.refuse(DenyRule, against, !anyone.open)
+	case favour.first == nil:
+		d.refuse(NoAllow, nil, !anyone.open)
+	default:
+		d.refuse(Conflict, favour.first, false)
+		d.Other = favour.clash.Name
+	}
+}
+
+func (d *Decision) refuse(c Cause, r *compiledRule, named bool) {
 	d.Cause, d.Named = c, named
 	if r != nil {
 		d.Rule = r.Name
@@ -132,77 +152,85 @@ func (s *Set) scopeOf(realm string) *scope {
 	return s.rest
 }
 
-// An objection is the first deny that applies to any user, and the first that
-// applies to this one.
-type objection struct{ any, user *compiled }
+// applies tells that a deny or a require stands against the request: its
+// conditions are not false, and no exception is true.
+func (r *compiledRule) applies(w *weighing) bool {
+	if w.of(&r.test) == no {
+		return false
+	}
+	for i := range r.except {
+		if e := &r.except[i]; w.of(&e.test) == yes && !lapsed(e.Expires, w.facts) {
+			return false
+		}
+	}
+	return true
+}
 
-// against finds the denies that apply. One that is unknown does.
-func (sc *scope) against(t truth, d *Decision) objection {
-	var o objection
+// matches tells that an allow speaks for the request: its conditions are true.
+func (r *compiledRule) matches(w *weighing) bool {
+	return w.of(&r.test) == yes && !lapsed(r.Expires, w.facts)
+}
+
+// of returns what is known of a test.
+func (w *weighing) of(t *test) ternary {
+	if request := w.all(t.request); request != no {
+		return min(request, w.all(t.user))
+	}
+	return no
+}
+
+// against finds the first deny that applies.
+func (sc *scope) against(w *weighing, d *Decision) *compiledRule {
+	var first *compiledRule
 	for _, r := range sc.denies {
 		switch {
-		case !t.possible(r.request) || !t.possible(r.user):
+		case first != nil && !r.ReportOnly || !r.applies(w):
 		case r.ReportOnly:
-			d.Reported = append(d.Reported, r.Name)
-		case r.user.exist():
-			o.user = cmp.Or(o.user, r)
+			d.Reported = append(d.Reported, r.Rule)
 		default:
-			o.any = cmp.Or(o.any, r)
+			first = r
 		}
 	}
-	return o
+	return first
 }
 
-// A support is what the allows say: those that match whoever the user is,
-// and all that match.
-type support struct {
-	any, all verdict
-	// open tells that some user could be allowed.
-	open bool
-}
+// A support is what allows say: the one that decides the answer, and one that
+// contradicts it.
+type support struct{ first, clash *compiledRule }
 
-// A verdict has the rule that decides the answer, and one that contradicts it.
-type verdict struct{ first, clash *compiled }
-
-func (v *verdict) add(r *compiled) {
+func (s *support) add(r *compiledRule) {
 	switch {
-	case v.first == nil, v.first.Answer == NoAnswer && r.Answer != NoAnswer:
-		v.first = r
-	case v.clash == nil && r.Answer != NoAnswer && r.Answer != v.first.Answer:
-		v.clash = r
+	case s.first == nil, s.first.Answer == NoAnswer && r.Answer != NoAnswer:
+		s.first = r
+	case s.clash == nil && r.Answer != NoAnswer && r.Answer != s.first.Answer:
+		s.clash = r
 	}
 }
 
-// favour finds the allows that match. One that is unknown does not.
-func (sc *scope) favour(f *Facts, t truth, d *Decision) support {
+// favour finds the allows that match.
+func (sc *scope) favour(w *weighing, d *Decision) support {
 	var s support
-	for _, r := range sc.allow {
-		if !t.holds(r.request) || r.expired(f) {
-			continue
-		}
-		matches := t.holds(r.user)
-		if r.ReportOnly {
-			if matches {
-				d.Reported = append(d.Reported, r.Name)
-			}
-			continue
-		}
-		s.open = true
-		if !matches {
-			continue
-		}
-		s.all.add(r)
-		if !r.user.exist() {
-			s.any.add(r)
+	for _, r := range sc.allows {
+		switch {
+		case !r.matches(w):
+		case r.ReportOnly:
+			d.Reported = append(d.Reported, r.Rule)
+		default:
+			s.add(r)
 		}
 	}
 	return s
 }
 
-// expired tells that an allow no longer matches. An unknown time is late.
-func (r *Rule) expired(f *Facts) bool {
-	return !r.Expires.IsZero() && (!f.Known.Has(Time) || !f.Time.Before(r.Expires))
+// owed adds what an allowed request owes, and what it would.
+func (sc *scope) owed(w *weighing, d *Decision) {
+	for _, r := range sc.requires {
+		switch {
+		case d.Effect != Allow && !r.ReportOnly || !r.applies(w):
+		case r.ReportOnly:
+			d.Reported = append(d.Reported, r.Rule)
+		default:
+			d.Obligations.add(r.Rule)
+		}
+	}
 }
-
-// exist tells that there is a condition at all.
-func (l literals) exist() bool { return len(l.holds)+len(l.never) > 0 }

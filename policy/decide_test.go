@@ -38,8 +38,13 @@ func alice() policy.Facts {
 			Name: "Alice@Contoso.example", SAM: "alice", Domain: "CONTOSO",
 			Groups: []string{"Domain Users", "Staff"},
 		},
-		Client:  policy.Client{Address: netip.MustParseAddr("192.0.2.10")},
-		Request: policy.Request{AppliesTo: "urn:payroll", Endpoint: endpoint13, Version: "1.3"},
+		Client: policy.Client{
+			Address: netip.MustParseAddr("192.0.2.10"), Places: []policy.Place{{Country: "DE", ASN: 64500}}, Family: "outlook", Familiar: true,
+		},
+		Request: policy.Request{
+			AppliesTo: "urn:payroll", Endpoint: endpoint13, Version: "1.3", Type: "issue", Credential: "password",
+			TokenType: "saml1.1", KeyType: "bearer", SOAP: "1.2",
+		},
 	}
 }
 
@@ -60,6 +65,11 @@ func named(name, match, effect string) string {
 	return fmt.Sprintf("  - {name: %s, match: %s, %s}\n", name, match, effect)
 }
 
+// except writes an exception.
+func except(match, expires string) string {
+	return fmt.Sprintf("[{match: %s, owner: ops, reason: tests, expires: %s}]", match, expires)
+}
+
 // TestMatch checks each condition by an allow and by a deny with the same
 // match: true grants and refuses, false does neither, and unknown refuses and
 // does not grant.
@@ -74,6 +84,17 @@ func TestMatch(t *testing.T) {
 	}
 	absent := with(func(f *policy.Facts) { f.User = policy.User{} })
 	down := with(func(f *policy.Facts) { f.User, f.Known = policy.User{}, f.Known&^policy.UserFacts })
+	places := func(countries ...string) policy.Facts {
+		return with(func(f *policy.Facts) {
+			f.Client.Forwarded, f.Client.Places = addrs("198.51.100.1", "203.0.113.1"), nil
+			for _, c := range countries {
+				f.Client.Places = append(f.Client.Places, policy.Place{Country: c})
+			}
+		})
+	}
+	onBehalf := func(name string) policy.Facts {
+		return with(func(f *policy.Facts) { f.Delegation.OnBehalfOf = name })
+	}
 	tests := []struct {
 		name  string
 		match string
@@ -144,6 +165,64 @@ func TestMatch(t *testing.T) {
 		{"other version", `{versions: ["1.2"]}`, alice(), no},
 		{"unknown version", `{not: {versions: ["1.2"]}}`, without(policy.RequestVersion), unknown},
 
+		{"UPN though the domain is unknown", "{users: [alice@contoso.example]}", without(policy.UserDomain), yes},
+		{"domain name though the UPN is unknown", `{users: ['CONTOSO\alice']}`, without(policy.UserName), yes},
+		{"pattern when one name is unknown", "{users: [svc-*]}", without(policy.UserName), unknown},
+		{"pattern that the other name has", "{users: [ali*]}", without(policy.UserDomain), yes},
+
+		{"country", "{countries: [AT, DE]}", alice(), yes},
+		{"other country", "{countries: [AT, CH]}", alice(), no},
+		{"not: other country", "{not: {countries: [AT]}}", alice(), yes},
+		{"unknown country", "{not: {countries: [AT]}}", without(policy.ClientCountry), unknown},
+		{"no country", "{countries: [DE]}", with(func(f *policy.Facts) { f.Client.Places = nil }), no},
+		{"not: no country", "{not: {countries: [DE]}}", with(func(f *policy.Facts) { f.Client.Places = []policy.Place{{}} }), yes},
+		{"both countries", "{countries: [AT, DE]}", places("DE", "AT"), yes},
+		{"one of two countries", "{countries: [AT]}", places("DE", "AT"), unknown},
+		{"not: one of two countries", "{not: {countries: [AT]}}", places("DE", "AT"), unknown},
+		{"neither country", "{countries: [CH]}", places("DE", "AT"), no},
+		{"a second address in no country", "{countries: [DE]}", places("DE", ""), unknown},
+		{"addresses that are unknown", "{countries: [DE]}", without(policy.ClientForwarded), unknown},
+		{"autonomous system", "{asns: [AS64500]}", alice(), yes},
+		{"other autonomous system", "{asns: [64501]}", alice(), no},
+		{"unknown autonomous system", "{asns: [64501]}", without(policy.ClientASN), unknown},
+		{"no autonomous system", "{not: {asns: [64500]}}", with(func(f *policy.Facts) { f.Client.Places = nil }), yes},
+
+		{"type", "{types: [renew, issue]}", alice(), yes},
+		{"other type", "{types: [renew]}", alice(), no},
+		{"unknown type", "{types: [renew]}", without(policy.RequestType), unknown},
+		{"credential", "{credentials: [password]}", alice(), yes},
+		{"other credential", "{credentials: [saml, x509]}", alice(), no},
+		{"no credential", "{not: {credentials: [password]}}", with(func(f *policy.Facts) { f.Request.Credential = "" }), yes},
+		{"unknown credential", "{credentials: [saml]}", without(policy.RequestCredential), unknown},
+		{"token type", "{token_types: [saml1.1]}", alice(), yes},
+		{"no token type", "{token_types: [saml1.1, saml2.0]}", with(func(f *policy.Facts) { f.Request.TokenType = "" }), no},
+		{"token type by URI", "{token_types: ['urn:jwt']}", with(func(f *policy.Facts) { f.Request.TokenType = "urn:jwt" }), yes},
+		{"key type", "{key_types: [symmetric, bearer]}", alice(), yes},
+		{"other key type", "{key_types: [public]}", alice(), no},
+		{"unknown key type", "{key_types: [public]}", without(policy.RequestKeyType), unknown},
+		{"family", "{families: [adal, outlook]}", alice(), yes},
+		{"other family", "{families: [unknown, adal]}", alice(), no},
+		{"a family that fits none", "{families: [unknown]}", with(func(f *policy.Facts) { f.Client.Family = policy.UnknownFamily }), yes},
+		{"nobody knows the family", "{families: [unknown]}", without(policy.ClientFamily), unknown},
+		{"familiar", "{familiar: true}", alice(), yes},
+		{"not familiar", "{familiar: false}", alice(), no},
+		{"not: familiar", "{not: {familiar: true}}", alice(), no},
+		{"unknown whether familiar", "{familiar: false}", without(policy.ClientFamiliar), unknown},
+		{"for nobody", `{act_as: ["*"]}`, alice(), no},
+		{"not: for anybody", `{not: {act_as: ["*"], on_behalf_of: ["*"]}}`, alice(), yes},
+		{"for somebody", `{on_behalf_of: ["*"]}`, onBehalf("Bob"), yes},
+		{"for somebody by name", `{on_behalf_of: [BOB]}`, onBehalf("Bob"), yes},
+		{"for somebody by pattern", `{on_behalf_of: ["*@partner.example", "bo*"]}`, onBehalf("Bob"), yes},
+		{"for somebody else", `{on_behalf_of: [carol, "*x"]}`, onBehalf("Bob"), no},
+		{"for somebody without a name", `{on_behalf_of: ["?"]}`, onBehalf("?"), yes},
+		{"for anybody, without a name", `{on_behalf_of: ["*"]}`, onBehalf("?"), yes},
+		{"unknown for whom", `{not: {act_as: ["*"]}}`, without(policy.DelegationActAs), unknown},
+		{"within hours", `{hours: [{days: [tue], from: "11:00", to: "13:00", zone: UTC}]}`, alice(), yes},
+		{"outside hours", `{hours: [{days: [tue], from: "08:00", to: "12:00", zone: UTC}]}`, alice(), no},
+		{"in one span", `{hours: [{days: [mon], from: "11:00", to: "13:00", zone: UTC}, {from: "12:00", to: "13:00", zone: UTC}]}`, alice(), yes},
+		{"not: hours", `{not: {hours: [{days: [tue], from: "11:00", to: "13:00", zone: UTC}]}}`, alice(), no},
+		{"unknown time", `{hours: [{days: [tue], from: "11:00", to: "13:00", zone: UTC}]}`, without(policy.Time), unknown},
+
 		{"all keys hold", "{groups: [staff], networks: [offices], not: {domains: [lab]}}", alice(), yes},
 		{"one does not", "{groups: [staff], networks: [labs], not: {domains: [lab]}}", alice(), no},
 		{"not is by key", "{not: {networks: [labs], groups: [staff]}}", alice(), no},
@@ -174,10 +253,21 @@ func decided(d policy.Decision) string {
 	if d.Named {
 		s += " named"
 	}
+	if owed := slices.Collect(d.Obligations.Rules()); len(owed) > 0 {
+		s += " owes=" + ruleNames(owed)
+	}
 	if len(d.Reported) > 0 {
-		s += " reported=" + strings.Join(d.Reported, ",")
+		s += " reported=" + ruleNames(d.Reported)
 	}
 	return s
+}
+
+func ruleNames(rules []*policy.Rule) string {
+	var all []string
+	for _, r := range rules {
+		all = append(all, r.Name)
+	}
+	return strings.Join(all, ",")
 }
 
 // TestDecide is the table of decisions (POL-02), with who may be told of
@@ -240,6 +330,27 @@ func TestDecide(t *testing.T) {
 		{"an unknown allow that reports", named("a", "{groups: [staff]}", "allow: {}, mode: report-only"), down, `deny no-allow "" none named`},
 		{"denied and reported", named("a", "everyone", "allow: {}, mode: report-only") + named("d", "everyone", "deny: {}") + named("e", "everyone", "deny: {}, mode: report-only"), alice(),
 			`deny deny "d" none named reported=e,a`},
+
+		{"a require", named("a", "everyone", "allow: {}") + named("m", "everyone", "require: {mfa: {}}"), alice(), `allow allow "a" issue owes=m`},
+		{"a require grants nothing", named("m", "everyone", "require: {mfa: {}}"), alice(), `deny no-allow "" none named`},
+		{"a require for others", named("a", "everyone", "allow: {}") + named("m", "{groups: [admins]}", "require: {mfa: {}}"), alice(), `allow allow "a" issue`},
+		{"an unknown require", named("a", "everyone", "allow: {}") + named("m", "{groups: [admins]}", "require: {mfa: {}}"), down, `allow allow "a" issue owes=m`},
+		{"a require of who is denied", named("d", "everyone", "deny: {}") + named("m", "everyone", "require: {mfa: {}}"), alice(), `deny deny "d" none named`},
+		{"a require that reports", named("a", "everyone", "allow: {}") + named("m", "everyone", "require: {mfa: {}}, mode: report-only"), alice(), `allow allow "a" issue reported=m`},
+		{"a require that reports of who is denied", named("d", "everyone", "deny: {}") + named("m", "everyone", "require: {limit: {lifetime: 10m}}, mode: report-only"), alice(), `deny deny "d" none named reported=m`},
+		{"requires by name", named("a", "everyone", "allow: {}") + named("m", "everyone", "require: {mfa: {}}") + named("l", "everyone", "require: {limit: {lifetime: 10m}}"), alice(), `allow allow "a" issue owes=l,m`},
+
+		{"an exception of a deny", named("a", "everyone", "allow: {}") + named("d", "everyone", "deny: {}, except: "+except("{groups: [staff]}", "2026-12-02")), alice(), `allow allow "a" issue`},
+		{"an exception of others", named("a", "everyone", "allow: {}") + named("d", "everyone", "deny: {}, except: "+except("{groups: [admins]}", "2026-12-02")), alice(), `deny deny "d" none`},
+		{"an exception that is over", named("a", "everyone", "allow: {}") + named("d", "everyone", "deny: {}, except: "+except("{groups: [staff]}", "2026-12-01T12:00:00Z")), alice(), `deny deny "d" none named`},
+		{"an exception that ends in a second", named("a", "everyone", "allow: {}") + named("d", "everyone", "deny: {}, except: "+except("{groups: [staff]}", "2026-12-01T12:00:01Z")), alice(), `allow allow "a" issue`},
+		{"an exception when nobody knows the time", named("a", "everyone", "allow: {}") + named("d", "everyone", "deny: {}, except: "+except("{groups: [staff]}", "2026-12-02")), timeless, `deny deny "d" none named`},
+		{"an unknown exception", named("a", "everyone", "allow: {}") + named("d", "everyone", "deny: {}, except: "+except("{groups: [staff]}", "2026-12-02")), down, `deny deny "d" none`},
+		{"an exception for another application", named("a", "everyone", "allow: {}") + named("d", "everyone", "deny: {}, except: "+except("{applications: [travel], groups: [staff]}", "2026-12-02")), alice(), `deny deny "d" none named`},
+		{"an exception for this application", named("a", "everyone", "allow: {}") + named("d", "everyone", "deny: {}, except: "+except("{applications: [payroll]}", "2026-12-02")), alice(), `allow allow "a" issue`},
+		{"an exception of a require", named("a", "everyone", "allow: {}") + named("m", "everyone", "require: {mfa: {}}, except: "+except("{networks: [offices]}", "2026-12-02")), alice(), `allow allow "a" issue`},
+		{"an unknown exception of a require", named("a", "everyone", "allow: {}") + named("m", "everyone", "require: {mfa: {}}, except: "+except("{networks: [offices]}", "2026-12-02")), nowhere, `allow allow "a" issue owes=m`},
+		{"an exception of a deny that reports", named("a", "everyone", "allow: {}") + named("d", "everyone", "deny: {}, mode: report-only, except: "+except("{groups: [staff]}", "2026-12-02")), alice(), `allow allow "a" issue`},
 
 		{"denied for this user", named("a", "everyone", "allow: {}") + named("d", "{groups: [staff]}", "deny: {}"), alice(), `deny deny "d" none`},
 		{"denied because the user is unknown", named("a", "everyone", "allow: {}") + named("d", "{groups: [admins]}", "deny: {}"), down, `deny deny "d" none`},

@@ -26,22 +26,38 @@
 //	    deny: {}
 //	    mode: report-only
 //
-// Order never matters, neither of rules nor of files. A request passes when
-// no deny applies and at least one allow matches. The keys of a match must
-// all hold, and the values of one key are alternatives. Under not, each key is
-// negated by itself: not: {networks: [a], groups: [b]} means in none of a and
-// in none of b. A rule for every request says match: everyone; an empty match
-// or an empty list is a mistake. [Keys] lists all keys.
+// Order never matters, neither of rules nor of files. A rule does one thing:
+// an allow grants, a deny refuses, a require adds an obligation and grants
+// nothing. A request passes when no deny applies and at least one allow
+// matches; it then owes what every require asks for that applies.
+//
+// The keys of a match must all hold, and the values of one key are
+// alternatives. Under not, each key is negated by itself: not: {networks: [a],
+// groups: [b]} means in none of a and in none of b. A rule for every request
+// says match: everyone; an empty match or an empty list is a mistake. [Keys]
+// lists all keys.
 //
 // What cannot be known counts against the request, by Kleene's logic: a
 // condition on an unknown fact is unknown, a match with a condition that is
 // false is false, and one with an unknown condition is otherwise unknown. An
-// unknown deny applies, an unknown allow does not. Several client addresses
-// that fall on both sides of a networks condition make it unknown.
+// unknown deny or require applies, an unknown allow does not. Several client
+// addresses that fall on both sides of a condition make it unknown.
 //
 // A rule with mode: report-only is evaluated and reported, and does not
 // count. An allow may have expires, and does not match from that second on.
-// What expires is always an opening, so a deny cannot have it.
+// What expires is always an opening, so a deny and a require cannot have it.
+// They may have exceptions, which must have it:
+//
+//   - name: outside only with a second factor
+//     match: {not: {networks: [offices]}}
+//     require: {mfa: {shapes: [code, grant], remember: 8h}, limit: {lifetime: 30m}}
+//     except:
+//   - {match: {users: [svc-payroll@contoso.example]}, owner: hr, reason: batch job, expires: 2027-02-01}
+//
+// A deny or a require does not apply where one of its exceptions is true. One
+// that is unknown excepts nothing. Of the requires that apply the shortest
+// remember and the shortest lifetime hold, each rate is held, and each second
+// factor must be met, for which one proof may serve.
 //
 // An application says how it is answered; an allow may say otherwise with
 // allow: {answer: issue}. When the allows that match name an answer, it is

@@ -61,7 +61,7 @@ type Client struct {
 	// country and no autonomous system.
 	Places []Place
 	// Family is the software that the shape of the message points to, from a
-	// closed list.
+	// closed list, or UnknownFamily.
 	Family string
 	// UserAgent is the header as sent.
 	UserAgent string
@@ -218,7 +218,7 @@ var factInfos = [NumFacts]FactInfo{
 	{ClientForwarded, "client.forwarded", "addresses", true, false, "The addresses that Exchange Online, where it is believed, names in place of its own."},
 	{ClientCountry, "client.country", "text", false, true, "The country of the address, as a two-letter code of ISO 3166-1; empty for an address in none."},
 	{ClientASN, "client.asn", "number", false, true, "The number of the autonomous system that announces the address; 0 for none."},
-	{ClientFamily, "client.family", "text", true, false, "The software that the shape of the message points to, from a closed list; unknown where it fits none or several."},
+	{ClientFamily, "client.family", "text", true, false, `The software that the shape of the message points to, from a closed list; "unknown" where it fits none or several.`},
 	{ClientUserAgent, "client.user_agent", "text", true, false, "The User-Agent header as sent."},
 	{ClientFamiliar, "client.familiar", "truth", false, true, "Whether this user signed in from this address before."},
 	{SourceFailedUsers, "source.failed_users", "number", false, true, "How many different users failed to sign in from the client's network within the guard's window."},

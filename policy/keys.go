@@ -6,7 +6,8 @@ import "slices"
 // the manual is generated from them.
 type Key struct {
 	// Place is the mapping in which the key stands: file, network,
-	// application, name_id, claim, rule, allow or match.
+	// application, name_id, claim, rule, allow, require, mfa, limit, except,
+	// match or hours.
 	Place string
 	// Name is the key as written.
 	Name string
@@ -27,8 +28,13 @@ const (
 	inRule        = "rule"
 	inAllow       = "allow"
 	inDeny        = "deny"
+	inRequire     = "require"
+	inMFA         = "mfa"
+	inLimit       = "limit"
+	inExcept      = "except"
 	inMatch       = "match"
 	inNot         = "not"
+	inHours       = "hours"
 )
 
 // A matchKey is a key of a match that states a condition.
@@ -39,9 +45,20 @@ const (
 	groups
 	domains
 	networks
+	countries
+	asns
 	applications
 	endpoints
 	versions
+	requestTypes
+	credentials
+	tokenTypes
+	keyTypes
+	families
+	hours
+	onBehalfOf
+	actAs
+	familiar
 	numMatchKeys
 )
 
@@ -55,22 +72,69 @@ var matchKeys = [numMatchKeys]Key{
 		"The user's domain in the directory, without case. Needs a directory."},
 	networks: {inMatch, "networks", "list of names",
 		"The networks that hold the client's address: that of who connected, behind the proxies that are believed, or all those that Exchange Online names in its place, where it is believed. It is unknown when they fall on both sides, or when a header that is believed cannot be read."},
+	countries: {inMatch, "countries", "list of codes",
+		"The country of the client's address, as a two-letter code of ISO 3166-1 in upper case. Of several addresses as for networks."},
+	asns: {inMatch, "asns", "list of numbers",
+		"The autonomous system that announces the client's address, as 64500 or AS64500. Of several addresses as for networks."},
 	applications: {inMatch, "applications", "list of names",
 		"The application that the request is for."},
 	endpoints: {inMatch, "endpoints", "list of paths",
 		"The published path that the request came to."},
 	versions: {inMatch, "versions", "list of versions",
 		`The WS-Trust version of the request: "1.2" (February 2005) or "1.3".`},
+	requestTypes: {inMatch, "types", "list of words",
+		"What is asked for: issue, renew, validate or cancel."},
+	credentials: {inMatch, "credentials", "list of words",
+		"What the sender proves itself with: password, digest, x509, kerberos or saml."},
+	tokenTypes: {inMatch, "token_types", "list of kinds",
+		"The kind of token asked for: saml1.1, saml2.0, or the URI of another, compared exactly. A request that names none is of none of them."},
+	keyTypes: {inMatch, "key_types", "list of kinds",
+		"The kind of proof key asked for: bearer, symmetric, public, or the URI of another, compared exactly. A request that names none is of none of them."},
+	families: {inMatch, "families", "list of words",
+		"The software that the shape of the message points to, from the closed list of families; unknown where it fits none or several. It is the client's own claim, so it never grants alone."},
+	hours: {inMatch, "hours", "list of spans",
+		"Whether the request came within one of the spans of time."},
+	onBehalfOf: {inMatch, "on_behalf_of", "list of names",
+		`The name in the token of OnBehalfOf, without case. One * at the beginning or the end stands for any text, "*" alone for any token, and "?" for one that has no name. Nobody has verified it, so it never grants alone.`},
+	actAs: {inMatch, "act_as", "list of names",
+		`The name in the token of ActAs, as for on_behalf_of. not: {act_as: ["*"]} is a request without one.`},
+	familiar: {inMatch, "familiar", "true or false",
+		"Whether this user signed in from this address before. Needs a directory."},
+}
+
+// facts are what each condition rests on.
+var keyFacts = [numMatchKeys]FactSet{
+	users:        1<<UserName | 1<<UserDomain,
+	groups:       1 << UserGroups,
+	domains:      1 << UserDomain,
+	networks:     1<<ClientAddress | 1<<ClientForwarded,
+	countries:    1 << ClientCountry,
+	asns:         1 << ClientASN,
+	applications: 1 << RequestApplication,
+	endpoints:    1 << RequestEndpoint,
+	versions:     1 << RequestVersion,
+	requestTypes: 1 << RequestType,
+	credentials:  1 << RequestCredential,
+	tokenTypes:   1 << RequestTokenType,
+	keyTypes:     1 << RequestKeyType,
+	families:     1 << ClientFamily,
+	hours:        1 << Time,
+	onBehalfOf:   1 << DelegationOnBehalfOf,
+	actAs:        1 << DelegationActAs,
+	familiar:     1 << ClientFamiliar,
 }
 
 // aboutUser tells that the condition is on a fact about the user.
-func (k matchKey) aboutUser() bool { return k <= domains }
+func (k matchKey) aboutUser() bool { return keyFacts[k]&UserFacts != 0 }
+
+// String returns the key as written.
+func (k matchKey) String() string { return matchKeys[k].Name }
 
 // otherKeys describes all keys but the conditions.
 var otherKeys = [...]Key{
 	{inFile, "networks", "mapping by name", "Named sets of addresses: each a list of prefixes and single addresses, or a file."},
 	{inFile, "applications", "mapping by name", "The applications (relying parties) that tokens are for."},
-	{inFile, "rules", "list of rules", "What is allowed and denied. Order never matters."},
+	{inFile, "rules", "list of rules", "What is allowed, denied and required. Order never matters."},
 
 	{inNetwork, "file", "file name", "A file in the policy directory or below, with one prefix or address a line, # comments and empty lines."},
 
@@ -80,6 +144,7 @@ var otherKeys = [...]Key{
 	{inApplication, "lifetime", "duration", "How long an issued token is valid, 1m to 8h. Default 60m."},
 	{inApplication, "name_id", "mapping", "The subject of an issued token. Default: upn, with the format unspecified."},
 	{inApplication, "claims", "list of claims, or microsoft-365", "The claims of an issued token. Default: the UPN. microsoft-365 is the preset that Microsoft 365 needs, and sets the subject too."},
+	{inApplication, "oracle", "hide or show", "Whether every refusal looks alike, so that a client never learns from one that its password was right. With hide a second factor can only be a code or a grant. Default show."},
 	{inApplication, "answer_encrypted", "true or false", "Whether the farm encrypts its tokens for this application, so that nothing in them can be checked. Default false: an encrypted token is refused."},
 	{inApplication, "issuers", "list of texts", "The issuers that a token of the farm for this application may name, compared exactly. One * at the beginning or the end stands for any text; {domain} stands for what follows the @ in the token's UPN, or a domain above it, as in http://{domain}/adfs/services/trust/, which AD FS writes for several domains in Entra ID. Default: the farm's own name, which is the entityID of its metadata or, where upstream.adfs.signing is a file, http://HOST/adfs/services/trust."},
 
@@ -92,16 +157,40 @@ var otherKeys = [...]Key{
 	{inClaim, "required", "true or false", "Whether no token is issued when the source is empty. Default false."},
 
 	{inRule, "name", "text", "The rule's name in audit and reports, unique in all files. Required."},
-	{inRule, "match", "mapping, or everyone", "The conditions, which must all hold. Required: a rule for every request says everyone."},
-	{inRule, "allow", "mapping, may be empty", "Lets the requests pass that match, unless a deny applies. A rule has either allow or deny."},
+	{inRule, "match", "mapping, or everyone", "The conditions, which must all hold. A rule for every request says everyone."},
+	{inRule, "allow", "mapping, may be empty", "Lets the requests pass that match, unless a deny applies. A rule has one of allow, deny and require."},
 	{inRule, "deny", "empty mapping", "Refuses the requests that match."},
+	{inRule, "require", "mapping", "What the requests that match owe before they get a token. It grants nothing."},
+	{inRule, "except", "list of exceptions", "For a deny or a require: the requests to which it does not apply. An exception that cannot be judged is none."},
 	{inRule, "owner", "text", "Who answers for the rule. Not evaluated."},
 	{inRule, "expires", "date or time", "For an allow: the second from which it no longer matches, as 2027-02-01 (midnight UTC) or 2027-02-01T18:00:00+01:00."},
 	{inRule, "mode", "enforce or report-only", "A rule in report-only is evaluated and recorded, and does not count. Default enforce."},
 
 	{inAllow, "answer", "forward or issue", "How the requests that match are answered, in place of the application's answer. Rules that name different answers refuse the request."},
 
+	{inRequire, "mfa", "mapping, may be empty", "A second factor. One proof may meet several rules."},
+	{inRequire, "limit", "mapping", "Caps on tokens and on requests."},
+
+	{inMFA, "shapes", "list of words", "How the second factor may come: hold, code, grant, challenge. Default: all that the other keys leave. An application with oracle: hide takes only code and grant."},
+	{inMFA, "factors", "list of words", "What may be the second factor: totp, passkey, radius, recovery. Default totp, passkey and radius: a recovery code only where it is named. A code can be totp, radius or recovery."},
+	{inMFA, "remember", "duration", "How long a proof stands for later requests, up to 24h. Default 0s: each request needs its own. Of several rules the shortest holds."},
+	{inMFA, "bind", "address or network", "Whether a proof that is remembered stands for the client's address or for its network. Default address."},
+	{inMFA, "assurance", "any or number", "number leaves out hold, where the user approves without a number or code that ties the approval to this request. Default any. No shape is phishing-resistant, so that is refused."},
+
+	{inLimit, "lifetime", "duration", "The longest that a token may be valid, 1m to 8h. A forwarded answer that is valid longer is refused. Of several rules the shortest holds."},
+	{inLimit, "rate", "number/duration", "How many requests of one user may pass, such as 20/1m. Each rule's is held."},
+
+	{inExcept, "match", "mapping, or everyone", "The conditions, as of a rule."},
+	{inExcept, "owner", "text", "Who answers for the exception. Required."},
+	{inExcept, "reason", "text", "Why there is one. Required."},
+	{inExcept, "expires", "date or time", "The second from which it excepts nothing. Required; from an mfa, at most 90 days ahead."},
+
 	{inMatch, "not", "mapping", "Conditions that must not hold, each key by itself; the keys are those of match."},
+
+	{inHours, "days", "list of days", "The days on which the span begins, as mon, or mon-fri. Default every day."},
+	{inHours, "from", "time of day", "When it begins, as 08:00. Required."},
+	{inHours, "to", "time of day", "When it has ended, as 18:00, or 24:00. One before from is on the next day. Required."},
+	{inHours, "zone", "time zone", "Whose clocks tell the time, as Europe/Berlin or UTC. An hour that the clocks repeat counts twice, one that they leave out not at all. Required."},
 }
 
 // Keys returns every key of the policy files, by place.

@@ -10,18 +10,30 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 )
 
 // A Vocabulary is what policy cannot know by itself.
 type Vocabulary struct {
 	// Endpoints are the published paths.
 	Endpoints []string
+	// Families are the families of clients that requests are told apart by,
+	// without UnknownFamily.
+	Families []string
 	// Directory tells that there is one, so that rules may name users, groups
 	// and domains.
 	Directory bool
 	// NoFarm and NoIssuer tell that nothing can be forwarded, or issued, so
 	// that a policy which says so is a mistake.
 	NoFarm, NoIssuer bool
+	// NoRate tells that nothing counts requests, so that no rate can be held.
+	NoRate bool
+	// Unavailable are the facts that the configuration never tells, so that a
+	// condition on one is a mistake.
+	Unavailable FactSet
+	// Now is the time by which an exception is found to last too long; zero
+	// finds none.
+	Now time.Time
 }
 
 // A Set is all rules of a policy directory, compiled. It is immutable and may
@@ -34,6 +46,7 @@ type Set struct {
 	scopes       map[string]*scope
 	rest         *scope // of the realm "*", or nil
 	index        index
+	mentions     FactSet
 }
 
 // Load reads all policy files of fsys: *.yaml but *_test.yaml, and the network
@@ -67,6 +80,9 @@ func Load(fsys fs.FS, v Vocabulary) (*Set, error) {
 // Revision identifies what was loaded: a hash of the names and contents of
 // all files, network files included.
 func (s *Set) Revision() string { return s.revision }
+
+// Mentions returns the facts that rules ask for. Others need not be gathered.
+func (s *Set) Mentions() FactSet { return s.mentions }
 
 // Rules returns all rules, by name.
 func (s *Set) Rules() []*Rule { return slices.Clone(s.rules) }

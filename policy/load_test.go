@@ -17,6 +17,8 @@ import (
 // vocabulary is what the files of testdata may name.
 var vocabulary = policy.Vocabulary{
 	Endpoints: []string{"/adfs/services/trust/2005/usernamemixed", "/adfs/services/trust/13/usernamemixed"},
+	Families:  []string{"adal", "outlook", "browser"},
+	Now:       noon,
 	Directory: true,
 }
 
@@ -70,8 +72,7 @@ func TestFiles(t *testing.T) {
 			}
 			content := read(t, name)
 			files["policy.yaml"] = &fstest.MapFile{Data: content}
-			v := vocabulary
-			v.Directory = !strings.Contains(name, "nodirectory")
+			v := vocabularyOf(name)
 			got := strings.Join(mistakes(t, files, v), "\n")
 			want := strings.Join(expected(content), "\n")
 			if strings.HasSuffix(name, ".bad.yaml") == (want == "") {
@@ -82,6 +83,17 @@ func TestFiles(t *testing.T) {
 			}
 		})
 	}
+}
+
+// vocabularyOf is what a file of testdata may name: less than all where its
+// name says so.
+func vocabularyOf(name string) policy.Vocabulary {
+	v := vocabulary
+	v.Directory = !strings.Contains(name, "nodirectory")
+	if strings.Contains(name, "unavailable") {
+		v.NoRate, v.Unavailable = true, v.Unavailable.With(policy.ClientCountry, policy.ClientASN, policy.ClientFamily, policy.ClientFamiliar, policy.SourceFailures)
+	}
+	return v
 }
 
 // expected returns the mistakes that a file's first lines announce.
@@ -297,8 +309,8 @@ func TestKeys(t *testing.T) {
 			}
 		}
 	}
-	if got := len(policy.MatchKeys()); got != 7 {
-		t.Errorf("got %d match keys, want 7", got)
+	if got := len(policy.MatchKeys()); got != 18 {
+		t.Errorf("got %d match keys, want 18", got)
 	}
 }
 
@@ -328,4 +340,10 @@ rules:
 			t.Errorf("with %+v: got %q, want %q", tt.vocabulary, got, tt.want)
 		}
 	}
+}
+
+// mistakesOf returns what is wrong with a set of one file.
+func mistakesOf(t testing.TB, content string, v policy.Vocabulary) []string {
+	t.Helper()
+	return mistakes(t, fstest.MapFS{"policy.yaml": {Data: []byte(content)}}, v)
 }

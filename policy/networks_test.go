@@ -118,8 +118,8 @@ func TestNetworksLinear(t *testing.T) {
 		if len(got) != len(want) {
 			t.Fatalf("%s: got %v, want %v", a, got, want)
 		}
-		for _, name := range got {
-			if !want[name] {
+		for _, r := range got {
+			if !want[r.Name] {
 				t.Fatalf("%s: got %v, want %v", a, got, want)
 			}
 		}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -17,15 +16,13 @@ type Effect uint8
 const (
 	Deny Effect = iota
 	Allow
+	Require // of rules only
 )
 
-// String returns "deny" or "allow".
-func (e Effect) String() string {
-	if e == Allow {
-		return "allow"
-	}
-	return "deny"
-}
+var effectNames = [...]string{Deny: "deny", Allow: "allow", Require: "require"}
+
+// String returns "deny", "allow" or "require".
+func (e Effect) String() string { return effectNames[e] }
 
 // maxRuleName is the longest name of a rule, in characters.
 const maxRuleName = 128
@@ -36,6 +33,12 @@ type Rule struct {
 	Effect Effect
 	// Answer is the answer that an allow names, NoAnswer for the application's.
 	Answer Answer
+	// MFA is the second factor that a require asks for, or nil.
+	MFA *MFA
+	// Limit are the caps that a require sets.
+	Limit Limit
+	// Exceptions are the requests to which a deny or a require does not apply.
+	Exceptions []*Exception
 	// ReportOnly tells that the rule does not count.
 	ReportOnly bool
 	// Expires is the second from which an allow no longer matches, zero for never.
@@ -47,15 +50,27 @@ type Rule struct {
 	Line int
 
 	at       place
-	answerAt place
-	clauses  []clause
+	effectAt place // of the value that says what an allow or a require does
+	conditions
 }
 
-// A clause is one key of a match with its values.
-type clause struct {
-	key     matchKey
-	negated bool
-	values  []named
+// conditions are what a request must be for a rule or an exception.
+type conditions struct{ clauses []clause }
+
+// Does says what the rule does where it applies: "allow", "deny", "require
+// mfa", "limit", or "require mfa and limit".
+func (r *Rule) Does() string {
+	limits := r.Limit != Limit{}
+	switch {
+	case r.Effect != Require:
+		return r.Effect.String()
+	case r.MFA == nil:
+		return "limit"
+	case limits:
+		return "require mfa and limit"
+	default:
+		return "require mfa"
+	}
 }
 
 // readRules reads the key of that name.
@@ -78,7 +93,7 @@ func (l *loader) readRules(r *reader, n *yaml.Node) {
 
 // rule reads one rule, or returns nil for what is no mapping.
 func (r *reader) rule(n *yaml.Node) *Rule {
-	fields := r.fields(n, inRule, "a rule: a mapping with name, match, and allow or deny")
+	fields := r.fields(n, inRule, "a rule: a mapping with name, match, and allow, deny or require")
 	if fields == nil {
 		return nil
 	}
@@ -98,36 +113,68 @@ func (r *reader) rule(n *yaml.Node) *Rule {
 		mode, _ := r.word(f.value, "enforce", "report-only")
 		rule.ReportOnly = mode == "report-only"
 	}
+	rule.conditions = r.conditions(n, fields, "a rule")
 	r.effect(n, fields, rule)
-	if f, ok := fields["match"]; ok {
-		rule.clauses = r.match(f.value)
-	} else {
-		r.fail(n, "a rule needs a match; for every request say match: everyone")
-	}
+	r.openings(fields, rule)
 	return rule
 }
 
-// effect reads allow or deny, and what goes with it.
-func (r *reader) effect(n *yaml.Node, fields map[string]field, rule *Rule) {
-	allow, allows := fields["allow"]
-	deny, denies := fields["deny"]
-	switch {
-	case allows && denies:
-		r.fail(deny.key, "a rule does one thing: allow or deny")
-	case denies:
-		r.fields(deny.value, inDeny, "an empty mapping: {}")
-	case allows:
-		rule.Effect = Allow
-		if f, ok := r.fields(allow.value, inAllow, "a mapping, which may be empty: {}")["answer"]; ok {
-			rule.Answer, rule.answerAt = r.answer(f.value), r.at(f.value)
-		}
-	default:
-		r.fail(n, "a rule needs allow or deny")
+// conditions reads the conditions of a rule or an exception.
+func (r *reader) conditions(n *yaml.Node, fields map[string]field, what string) conditions {
+	var c conditions
+	if f, ok := fields["match"]; ok {
+		c.clauses = r.match(f.value)
+	} else {
+		r.fail(n, "%s needs a match; for every request say match: everyone", what)
 	}
+	return c
+}
+
+// effect reads allow, deny or require.
+func (r *reader) effect(n *yaml.Node, fields map[string]field, rule *Rule) {
+	effects := 0
+	for e, read := range []func(*yaml.Node, *Rule){Deny: r.deny, Allow: r.allow, Require: r.require} {
+		f, ok := fields[Effect(e).String()]
+		if !ok {
+			continue
+		}
+		if effects++; effects > 1 {
+			r.fail(f.key, "a rule does one thing: allow, deny or require")
+		}
+		rule.Effect, rule.effectAt = Effect(e), r.at(f.value)
+		read(f.value, rule)
+	}
+	if effects == 0 {
+		r.fail(n, "a rule needs allow, deny or require")
+	}
+}
+
+func (r *reader) deny(n *yaml.Node, _ *Rule) { r.fields(n, inDeny, "an empty mapping: {}") }
+
+func (r *reader) allow(n *yaml.Node, rule *Rule) {
+	if f, ok := r.fields(n, inAllow, "a mapping, which may be empty: {}")["answer"]; ok {
+		rule.Answer, rule.effectAt = r.answer(f.value), r.at(f.value)
+	}
+}
+
+// openings reads what ends by itself, which must be an opening: expires of an
+// allow, and the exceptions of a deny or a require.
+func (r *reader) openings(fields map[string]field, rule *Rule) {
 	if f, ok := fields["expires"]; ok {
 		rule.Expires = r.instant(f.value)
-		if denies {
-			r.fail(f.key, "a deny does not expire: what ends by itself must be an opening")
+		_, denies := fields["deny"]
+		if denies || rule.Effect == Require {
+			r.fail(f.key, "a %s does not expire: what ends by itself must be an opening", rule.Effect)
+		}
+	}
+	if f, ok := fields["except"]; ok {
+		if rule.Effect == Allow {
+			r.fail(f.key, "an allow has no exceptions: use not, or a deny")
+		}
+		for _, c := range r.list(f.value, "a list of exceptions") {
+			if e := r.exception(c, rule); e != nil {
+				rule.Exceptions = append(rule.Exceptions, e)
+			}
 		}
 	}
 }
@@ -150,122 +197,41 @@ func (r *reader) instant(n *yaml.Node) time.Time {
 	return time.Time{}
 }
 
-// match reads the conditions of a rule. Everyone has none.
-func (r *reader) match(n *yaml.Node) []clause {
-	if n.Kind == yaml.ScalarNode {
-		if n.ShortTag() == "!!null" {
-			r.fail(n, "an empty match: for every request say match: everyone")
-		} else {
-			r.word(n, "conditions", "everyone")
-		}
-		return nil
-	}
-	fields := r.fields(n, inMatch, "conditions or everyone")
-	if fields != nil && len(n.Content) == 0 {
-		r.fail(n, "an empty match: for every request say match: everyone")
-	}
-	clauses := r.conditions(fields, false)
-	if f, ok := fields[inNot]; ok {
-		negated := r.fields(f.value, inNot, "a mapping of conditions")
-		if negated != nil && len(f.value.Content) == 0 {
-			r.fail(f.value, "an empty not: want conditions")
-		}
-		clauses = append(clauses, r.conditions(negated, true)...)
-	}
-	return clauses
-}
-
-func (r *reader) conditions(fields map[string]field, negated bool) []clause {
-	var all []clause
-	for k := range numMatchKeys {
-		f, ok := fields[matchKeys[k].Name]
-		if !ok {
-			continue
-		}
-		if k.aboutUser() && !r.vocabulary.Directory {
-			r.fail(f.key, "%s needs a directory, and none is configured", matchKeys[k].Name)
-		}
-		read := func(n *yaml.Node) (string, bool) { return r.conditionValue(k, n) }
-		all = append(all, clause{k, negated, r.texts(f.value, "a list of "+matchKeys[k].Name, "value", read)})
-	}
-	return all
-}
-
-// conditionValue reads one of the alternatives of a condition, in the form in
-// which it is compared.
-func (r *reader) conditionValue(k matchKey, n *yaml.Node) (string, bool) {
-	switch k {
-	case users:
-		return r.userName(n)
-	case groups, domains:
-		s, ok := r.text(n, "a name")
-		if strings.Contains(s, "*") {
-			r.fail(n, "%q: * has no meaning in %s", s, matchKeys[k].Name)
-		}
-		return fold(s), ok
-	case networks:
-		return r.name(n, "a network name")
-	case applications:
-		return r.name(n, "an application name")
-	case versions:
-		return r.word(n, "1.2", "1.3")
-	}
-	s, ok := r.text(n, "a path")
-	if ok && !slices.Contains(r.vocabulary.Endpoints, s) {
-		r.fail(n, "endpoint %q is not published%s", s, didYouMean(s, r.vocabulary.Endpoints))
-	}
-	return s, ok
-}
-
-// userName reads a user name of one of the two forms that the directory has,
-// or a pattern.
-func (r *reader) userName(n *yaml.Node) (string, bool) {
-	s, ok := r.text(n, `a user name: user@domain or DOMAIN\user`)
-	if !ok {
-		return "", false
-	}
-	rest := strings.TrimSuffix(s, "*")
-	if rest == s {
-		rest = strings.TrimPrefix(s, "*")
-	}
-	switch {
-	case rest == "":
-		r.fail(n, `"*" names every user: leave users out`)
-	case strings.Contains(rest, "*"):
-		r.fail(n, "%q: one * is possible, at the beginning or the end", s)
-	case rest == s && strings.Count(s, "@")+strings.Count(s, `\`) == 0:
-		r.fail(n, `%q is neither user@domain nor DOMAIN\user`, s)
-	}
-	return fold(s), true
-}
-
-// fold brings names that are compared without case to one form.
-func fold(s string) string { return string(appendFolded(nil, s)) }
-
 // resolve looks up the names of networks and applications that rules mention.
 func (l *loader) resolve() {
 	applicationNames := slices.Sorted(maps.Keys(l.applications))
 	networkNames := slices.Sorted(maps.Keys(l.set.networks))
-	for _, rule := range l.set.rules {
-		for _, c := range rule.clauses {
-			for _, v := range c.values {
-				switch {
-				case c.key == networks && l.set.networks[v.text] != nil:
+	resolve := func(c *conditions) {
+		for i := range c.clauses {
+			for _, v := range c.clauses[i].values {
+				switch key := c.clauses[i].key; {
+				case key == networks && l.set.networks[v.text] != nil:
 					l.set.networks[v.text].used = true
-				case c.key == networks:
+				case key == networks:
 					l.unknown(v, "network", networkNames)
-				case c.key == applications && l.applications[v.text] == nil:
+				case key == applications && l.applications[v.text] == nil:
 					l.unknown(v, "application", applicationNames)
 				}
 			}
 		}
+	}
+	for _, rule := range l.set.rules {
+		resolve(&rule.conditions)
+		for _, e := range rule.Exceptions {
+			resolve(&e.conditions)
+		}
 		l.issueForAny(rule)
+		l.meetable(rule)
 	}
 }
 
+// failAt records a mistake that shows when all files are read.
+func (l *loader) failAt(at place, format string, args ...any) {
+	(&reader{file: at.file, errs: &l.errs}).failAt(at.line, at.column, format, args...)
+}
+
 func (l *loader) unknown(v named, what string, known []string) {
-	r := &reader{file: v.at.file, errs: &l.errs}
-	r.failAt(v.at.line, v.at.column, "unknown %s %q%s", what, v.text, didYouMean(v.text, known))
+	l.failAt(v.at, "unknown %s %q%s", what, v.text, didYouMean(v.text, known))
 }
 
 func didYouMean(s string, known []string) string {
@@ -282,19 +248,19 @@ func (l *loader) issueForAny(rule *Rule) {
 	if rest == nil || rule.Answer != Issue || !rule.covers(rest.Name) {
 		return
 	}
-	r := &reader{file: rule.answerAt.file, errs: &l.errs}
-	r.failAt(rule.answerAt.line, rule.answerAt.column,
+	l.failAt(rule.effectAt,
 		`application %q has the realm "*" and can only forward: exclude it with not: {applications: [%s]}`, rest.Name, rest.Name)
 }
 
 // covers tells that no condition on the application excludes it.
-func (rule *Rule) covers(application string) bool {
-	for _, c := range rule.clauses {
-		if c.key != applications {
+func (c *conditions) covers(application string) bool {
+	for i := range c.clauses {
+		cl := &c.clauses[i]
+		if cl.key != applications {
 			continue
 		}
-		named := slices.ContainsFunc(c.values, func(v named) bool { return v.text == application })
-		if named == c.negated {
+		listed := slices.ContainsFunc(cl.values, func(v named) bool { return v.text == application })
+		if listed == cl.negated {
 			return false
 		}
 	}

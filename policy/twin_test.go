@@ -399,7 +399,11 @@ func twinSet(t testing.TB, rules []twinRule, files int, catchAll bool) *policy.S
 
 // verdict renders a decision as the twin does.
 func verdict(d policy.Decision) twinVerdict {
-	v := twinVerdict{outcome: d.Effect.String(), reported: slices.Sorted(slices.Values(d.Reported))}
+	v := twinVerdict{outcome: d.Effect.String()}
+	for _, r := range d.Reported {
+		v.reported = append(v.reported, r.Name)
+	}
+	slices.Sort(v.reported)
 	switch {
 	case d.Effect == policy.Allow:
 		v.answer = d.Answer.String()

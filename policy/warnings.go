@@ -22,7 +22,7 @@ func (s *Set) Warnings(now time.Time) Errors {
 	var answering []*Rule
 	for _, r := range s.rules {
 		switch {
-		case r.expired(&Facts{Known: AllFacts, Time: now}):
+		case lapsed(r.Expires, &Facts{Known: AllFacts, Time: now}):
 			warn(r.at, "rule %q expired at %s: it matches nothing", r.Name, r.Expires.Format(time.RFC3339))
 		case r.Answer != NoAnswer && !r.ReportOnly:
 			answering = append(answering, r)
@@ -44,12 +44,8 @@ func (s *Set) Warnings(now time.Time) Errors {
 
 // meeting returns an application for which both rules can match, or nil.
 func (s *Set) meeting(a, b *Rule) *Application {
-	for _, x := range a.clauses {
-		for _, y := range b.clauses {
-			if x.excludes(y) {
-				return nil
-			}
-		}
+	if a.excludes(&b.conditions) {
+		return nil
 	}
 	for _, app := range s.applications {
 		if a.covers(app.Name) && b.covers(app.Name) {
@@ -59,8 +55,20 @@ func (s *Set) meeting(a, b *Rule) *Application {
 	return nil
 }
 
+// excludes tells that no request can meet both.
+func (c *conditions) excludes(o *conditions) bool {
+	for i := range c.clauses {
+		for j := range o.clauses {
+			if c.clauses[i].excludes(&o.clauses[j]) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // excludes tells that no request can meet both clauses.
-func (c clause) excludes(o clause) bool {
+func (c *clause) excludes(o *clause) bool {
 	if c.key != o.key || c.negated && o.negated {
 		return false
 	}
@@ -70,11 +78,18 @@ func (c clause) excludes(o clause) bool {
 		return len(without(mine, theirs)) == 0
 	case c.negated:
 		return len(without(theirs, mine)) == 0
-	case c.key == domains || c.key == endpoints || c.key == versions: // a request has one
+	case single[c.key]:
 		return len(without(mine, theirs)) == len(mine)
 	default:
 		return false
 	}
+}
+
+// single are the keys of which a request has one value, so that lists without
+// a common one exclude each other.
+var single = [numMatchKeys]bool{
+	domains: true, applications: true, endpoints: true, versions: true, requestTypes: true, credentials: true,
+	tokenTypes: true, keyTypes: true, families: true, familiar: true,
 }
 
 // without returns the texts of a that are not in b.

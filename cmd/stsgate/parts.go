@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"stsgate/gateway"
 	"stsgate/gateway/clientip"
@@ -78,9 +79,16 @@ func loadParts(c *config.Config, log *slog.Logger) (*parts, error) {
 	return &p, nil
 }
 
+// untold are the facts that nothing in this program tells.
+var untold = policy.FactSet(0).With(policy.ClientCountry, policy.ClientASN, policy.ClientFamily, policy.ClientFamiliar,
+	policy.SourceFailedUsers, policy.SourceFailures)
+
 // loadPolicy reads the policy files with what only the configuration knows.
 func loadPolicy(c *config.Config) (*policy.Set, error) {
-	v := policy.Vocabulary{Directory: c.Directory != nil, NoFarm: c.Upstream.ADFS == nil, NoIssuer: c.Upstream.Issuer == nil}
+	v := policy.Vocabulary{
+		Directory: c.Directory != nil, NoFarm: c.Upstream.ADFS == nil, NoIssuer: c.Upstream.Issuer == nil,
+		NoRate: true, Unavailable: untold, Now: time.Now(),
+	}
 	for _, e := range endpoints(c) {
 		v.Endpoints = append(v.Endpoints, e.Path)
 	}

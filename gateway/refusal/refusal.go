@@ -91,6 +91,7 @@ const (
 	AnswerUnreadable
 	AnswerUntrusted
 	AnswerMismatch
+	SecondFactor
 	IssuerFailed
 	AuditFailed
 
@@ -127,6 +128,9 @@ type Row struct {
 	// Close tells that the connection may hold the rest of a bad body and is
 	// closed after the answer (security.md, HTTP-15).
 	Close bool
+	// Proven tells that the password was right. An application that hides it
+	// shows its clients the row of WrongPassword instead.
+	Proven bool
 	// Meaning tells the operator what happened, and what to look at.
 	Meaning string
 }
