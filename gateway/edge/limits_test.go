@@ -2,10 +2,12 @@ package edge_test
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -60,7 +62,7 @@ func TestConnectionsAreLimited(t *testing.T) {
 			for deadline := time.Now().Add(5 * time.Second); ; { // until the server has seen it
 				c := s.dialTCP(t)
 				_ = c.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
-				if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+				if _, err := c.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
 					return
 				}
 				if time.Now().After(deadline) {
@@ -108,8 +110,7 @@ func TestLimitsGoBySource(t *testing.T) {
 	}
 	waits := func(r *bufio.Reader) bool {
 		_, err := r.ReadByte()
-		ne, ok := err.(net.Error)
-		return ok && ne.Timeout()
+		return errors.Is(err, os.ErrDeadlineExceeded)
 	}
 	const first, second, own = "PROXY TCP4 192.0.2.1 192.0.2.9 1 443", "PROXY TCP4 192.0.2.2 192.0.2.9 1 443", "PROXY UNKNOWN"
 	for _, v := range []struct {
