@@ -134,10 +134,10 @@ func TestRequestsAreLimited(t *testing.T) {
 		"requests_per_source": {roomy, one},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inside, leave := make(chan struct{}), make(chan struct{})
+			inside, leave := make(chan struct{}, 3), make(chan struct{})
 			s, reg := limited(t, func(w http.ResponseWriter, r *http.Request) {
+				inside <- struct{}{}
 				if r.Method == "GET" {
-					inside <- struct{}{}
 					<-leave
 				}
 				echo(w, r)
@@ -151,6 +151,7 @@ func TestRequestsAreLimited(t *testing.T) {
 				return c, bufio.NewReader(c)
 			}
 			slow, slowAnswer := ask(post + "x")
+			<-inside
 			_, held := ask(head("GET "+metadata+" HTTP/1.1", "Host: "+host))
 			<-inside
 			over, refused := ask(post)
