@@ -68,6 +68,7 @@ func (x *exchange) gather(ctx context.Context) {
 	if x.client.Doubtful {
 		x.facts.Known = x.facts.Known.Without(policy.ClientAddress, policy.ClientForwarded)
 	}
+	x.gatherPlaces()
 	x.gatherUser(ctx)
 }
 

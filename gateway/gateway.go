@@ -29,6 +29,7 @@ import (
 	"stsgate/gateway/account"
 	"stsgate/gateway/audit"
 	"stsgate/gateway/clientip"
+	"stsgate/gateway/place"
 	"stsgate/gateway/wstrust"
 	"stsgate/policy"
 )
@@ -92,6 +93,8 @@ type Config struct {
 	Directory Directory
 	// Clients tells whose address a request came from.
 	Clients *clientip.Resolver
+	// Places tells where addresses are; nil where nothing does.
+	Places *place.DB
 	// Audit is written before a client hears anything.
 	Audit *audit.Log
 	// MaxBody is the largest body that is read, in bytes; BodyTimeout bounds
@@ -120,6 +123,9 @@ func New(c Config, endpoints []Endpoint) (*Gateway, error) {
 		return nil, errors.New("gateway: neither a farm nor an issuer")
 	case c.MaxBody <= 0 || c.BodyTimeout <= 0:
 		return nil, errors.New("gateway: MaxBody and BodyTimeout must be positive")
+	}
+	if c.Places == nil {
+		c.Places = new(place.DB)
 	}
 	public, err := url.Parse(c.URL)
 	if err != nil {

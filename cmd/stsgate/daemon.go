@@ -92,6 +92,7 @@ func (d *daemon) buildGateway(registry *prometheus.Registry) (err error) {
 		URL:         publicURL(d.c),
 		Policy:      d.live,
 		Clients:     d.parts.clients,
+		Places:      d.parts.places,
 		Audit:       d.audit,
 		MaxBody:     int64(d.c.Limits.Body),
 		BodyTimeout: d.c.Timeouts.Body,

@@ -79,15 +79,23 @@ func loadParts(c *config.Config, log *slog.Logger) (*parts, error) {
 	return &p, nil
 }
 
-// untold are the facts that nothing in this program tells.
-var untold = policy.FactSet(0).With(policy.ClientCountry, policy.ClientASN, policy.ClientFamily, policy.ClientFamiliar,
-	policy.SourceFailedUsers, policy.SourceFailures)
+// untold are the facts that nothing tells in this configuration.
+func untold(c *config.Config) policy.FactSet {
+	s := policy.FactSet(0).With(policy.ClientFamily, policy.ClientFamiliar, policy.SourceFailedUsers, policy.SourceFailures)
+	if c.Places.Country == "" {
+		s = s.With(policy.ClientCountry)
+	}
+	if c.Places.ASN == "" {
+		s = s.With(policy.ClientASN)
+	}
+	return s
+}
 
 // loadPolicy reads the policy files with what only the configuration knows.
 func loadPolicy(c *config.Config) (*policy.Set, error) {
 	v := policy.Vocabulary{
 		Directory: c.Directory != nil, NoFarm: c.Upstream.ADFS == nil, NoIssuer: c.Upstream.Issuer == nil,
-		NoRate: true, Unavailable: untold, Now: time.Now(),
+		NoRate: true, Unavailable: untold(c), Now: time.Now(),
 	}
 	for _, e := range endpoints(c) {
 		v.Endpoints = append(v.Endpoints, e.Path)

@@ -16,13 +16,17 @@ import (
 
 // places FILE TYPE NETWORK=PLACE... writes a database of the type that says
 // where networks are: a country by its code, a system by its number. It was
-// built on 2026-11-24.
+// built on 2026-11-24. One whose type begins with IPv4 has no other addresses.
 func (s *story) places(_ *testscript.TestScript, args []string) error {
 	if len(args) < 3 {
 		return misuse("usage: places FILE TYPE NETWORK=PLACE...")
 	}
 	built := time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
-	w, err := mmdbwriter.New(mmdbwriter.Options{DatabaseType: args[1], IncludeReservedNetworks: true, BuildEpoch: built.Unix()})
+	o := mmdbwriter.Options{DatabaseType: args[1], IncludeReservedNetworks: true, BuildEpoch: built.Unix()}
+	if strings.HasPrefix(args[1], "IPv4") {
+		o.IPVersion = 4
+	}
+	w, err := mmdbwriter.New(o)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,33 @@
+package gateway
+
+import "stsgate/policy"
+
+// gatherPlaces asks where the client's addresses are, as far as policy asks.
+// Where that is not known of one of them, it is not known of the client.
+func (x *exchange) gatherPlaces() {
+	mentioned := x.set.Mentions()
+	country, asn := mentioned.Has(policy.ClientCountry), mentioned.Has(policy.ClientASN)
+	addresses := x.client.Addresses()
+	if len(addresses) == 0 || !country && !asn {
+		return
+	}
+	places := make([]policy.Place, len(addresses))
+	for i, a := range addresses {
+		var err error
+		if country {
+			places[i].Country, err = x.g.c.Places.Country(a)
+			country = err == nil
+		}
+		if asn {
+			places[i].ASN, err = x.g.c.Places.ASN(a)
+			asn = err == nil
+		}
+	}
+	x.facts.Client.Places = places
+	if country {
+		x.facts.Known = x.facts.Known.With(policy.ClientCountry)
+	}
+	if asn {
+		x.facts.Known = x.facts.Known.With(policy.ClientASN)
+	}
+}
