@@ -61,8 +61,8 @@ func drainUnderLoad(t *testing.T) {
 // it ends, or one request if once is set. It reports whether to go on.
 func load(s *site, once bool, answered *atomic.Int64) (more bool, err error) {
 	c, err := tls.Dial("tcp", s.address, &tls.Config{ServerName: host, InsecureSkipVerify: true}) // a self-signed test certificate
-	if errors.Is(err, syscall.ECONNREFUSED) {
-		return false, nil
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
+		return false, nil // refused, or reset before it was a connection
 	}
 	if err != nil {
 		return false, fmt.Errorf("dial: %w", err)
