@@ -9,19 +9,19 @@ type anyone struct {
 	open    bool          // some user could be allowed
 }
 
-func (sc *scope) anyone(w *weighing) anyone {
+func (sc *scope) anyone(q *inquiry, w *weighing) anyone {
 	var a anyone
 	for _, r := range sc.denies {
-		if !r.ReportOnly && r.appliesToAll(w) {
+		if !r.ReportOnly && r.appliesToAll(q, w) {
 			a.against = r
 			break
 		}
 	}
 	for _, r := range sc.allows {
-		if r.ReportOnly || lapsed(r.Expires, w.facts) {
+		if r.ReportOnly || lapsed(r.Expires, q.facts) {
 			continue
 		}
-		least, most := w.ofAnyone(&r.test)
+		least, most := w.ofAnyone(q, &r.test)
 		a.open = a.open || most == yes
 		if least == yes {
 			a.favour.add(r)
@@ -31,13 +31,13 @@ func (sc *scope) anyone(w *weighing) anyone {
 }
 
 // appliesToAll tells that a deny applies whoever the user is.
-func (r *compiledRule) appliesToAll(w *weighing) bool {
-	if least, _ := w.ofAnyone(&r.test); least == no {
+func (r *compiledRule) appliesToAll(q *inquiry, w *weighing) bool {
+	if least, _ := w.ofAnyone(q, &r.test); least == no {
 		return false
 	}
 	for i := range r.except {
 		e := &r.except[i]
-		if _, most := w.ofAnyone(&e.test); most == yes && !lapsed(e.Expires, w.facts) {
+		if _, most := w.ofAnyone(q, &e.test); most == yes && !lapsed(e.Expires, q.facts) {
 			return false
 		}
 	}
@@ -46,10 +46,25 @@ func (r *compiledRule) appliesToAll(w *weighing) bool {
 
 // ofAnyone returns what is known of a test for the user for whom it is least
 // true, and for the one for whom it is most.
-func (w *weighing) ofAnyone(t *test) (least, most ternary) {
-	most = w.all(t.request)
+func (w *weighing) ofAnyone(q *inquiry, t *test) (least, most ternary) {
+	least = w.all(t.request)
+	most = least
 	if t.user.exist() {
+		least = no
+	}
+	if t.when == noWhen || most == no {
+		return least, most
+	}
+	if q.index.whens[t.when].facts()&UserFacts == 0 {
+		result := w.when(q, t.when)
+		return min(least, result), min(most, result)
+	}
+	switch w.whenForAnyone(q, t.when) {
+	case yes:
+		return least, most
+	case no:
+		return no, no
+	default:
 		return no, most
 	}
-	return most, most
 }

@@ -25,8 +25,13 @@ type compiledException struct {
 }
 
 // A test is what must hold for a rule or an exception: conditions on the
-// request and on its user.
-type test struct{ request, user literals }
+// request and on its user, and an expression.
+type test struct {
+	request, user literals
+	when          int32 // in index.whens, or noWhen
+}
+
+const noWhen = -1
 
 // literals are conditions of which all in holds must hold and none in never.
 type literals struct{ holds, never []int32 }
@@ -95,7 +100,7 @@ func (r *compiledRule) of(a *Application) *compiledRule {
 
 // test numbers conditions.
 func (s *Set) test(c *conditions, numbers map[string]int32) test {
-	var t test
+	t := test{when: noWhen}
 	for i := range c.clauses {
 		cl := &c.clauses[i]
 		s.mentions |= keyFacts[cl.key]
@@ -112,6 +117,10 @@ func (s *Set) test(c *conditions, numbers map[string]int32) test {
 		} else {
 			part.holds = append(part.holds, cl.number)
 		}
+	}
+	if c.when != nil {
+		s.mentions |= c.when.facts()
+		t.when = s.index.expression(c.when)
 	}
 	return t
 }

@@ -69,49 +69,37 @@ func (d *Decision) Why() string {
 	}
 }
 
-// words bounds what is kept on the stack: 64 conditions a word.
-const words = 64
-
-// A weighing is one request, and what its facts make of the conditions.
-type weighing struct {
-	truth
-	facts *Facts
-}
-
 // Decide decides on one request. It depends on nothing but set and facts, and
-// cannot fail. It allocates nothing unless a rule in report-only applies, or
-// more than four requires do.
+// cannot fail. Without expressions it allocates nothing unless a rule in
+// report-only applies, or more than four requires do.
 func (s *Set) Decide(f *Facts) Decision {
 	sc := s.scope(f)
 	if sc == nil {
 		return Decision{Cause: UnknownApplication, Named: true}
 	}
-	var buf [2][words]uint64
-	w := weighing{truth: truth{yes: buf[0][:], maybe: buf[1][:]}, facts: f}
-	if n := s.index.conditions; n > 64*words {
-		w.truth = truth{yes: make(bitset, n/64+1), maybe: make(bitset, n/64+1)}
-	}
-	s.index.weigh(f, w.truth)
-	return sc.decide(&w)
+	var r room
+	q := inquiry{index: &s.index, facts: f, application: sc.application.Name}
+	w := q.weigh(&r)
+	return sc.decide(&q, &w)
 }
 
-func (sc *scope) decide(w *weighing) Decision {
+func (sc *scope) decide(q *inquiry, w *weighing) Decision {
 	d := Decision{Application: sc.application}
-	against := sc.against(w, &d)
-	favour := sc.favour(w, &d)
+	against := sc.against(q, w, &d)
+	favour := sc.favour(q, w, &d)
 	if against != nil || favour.first == nil || favour.clash != nil {
-		sc.refuse(w, &d, against, favour)
+		sc.refuse(q, w, &d, against, favour)
 	} else {
 		d.Effect, d.Cause, d.Rule = Allow, AllowRule, favour.first.Name
 		d.Answer = cmp.Or(favour.first.Answer, sc.application.Answer)
 	}
-	sc.owed(w, &d)
+	sc.owed(q, w, &d)
 	return d
 }
 
 // refuse says why: for a cause that holds for any user before others.
-func (sc *scope) refuse(w *weighing, d *Decision, against *compiledRule, favour support) {
-	anyone := sc.anyone(w)
+func (sc *scope) refuse(q *inquiry, w *weighing, d *Decision, against *compiledRule, favour support) {
+	anyone := sc.anyone(q, w)
 	switch {
 	case anyone.against != nil:
 		d.refuse(DenyRule, anyone.against, true)
@@ -154,12 +142,12 @@ func (s *Set) scopeOf(realm string) *scope {
 
 // applies tells that a deny or a require stands against the request: its
 // conditions are not false, and no exception is true.
-func (r *compiledRule) applies(w *weighing) bool {
-	if w.of(&r.test) == no {
+func (r *compiledRule) applies(q *inquiry, w *weighing) bool {
+	if w.of(q, &r.test) == no {
 		return false
 	}
 	for i := range r.except {
-		if e := &r.except[i]; w.of(&e.test) == yes && !lapsed(e.Expires, w.facts) {
+		if e := &r.except[i]; w.of(q, &e.test) == yes && !lapsed(e.Expires, q.facts) {
 			return false
 		}
 	}
@@ -167,24 +155,16 @@ func (r *compiledRule) applies(w *weighing) bool {
 }
 
 // matches tells that an allow speaks for the request: its conditions are true.
-func (r *compiledRule) matches(w *weighing) bool {
-	return w.of(&r.test) == yes && !lapsed(r.Expires, w.facts)
-}
-
-// of returns what is known of a test.
-func (w *weighing) of(t *test) ternary {
-	if request := w.all(t.request); request != no {
-		return min(request, w.all(t.user))
-	}
-	return no
+func (r *compiledRule) matches(q *inquiry, w *weighing) bool {
+	return w.of(q, &r.test) == yes && !lapsed(r.Expires, q.facts)
 }
 
 // against finds the first deny that applies.
-func (sc *scope) against(w *weighing, d *Decision) *compiledRule {
+func (sc *scope) against(q *inquiry, w *weighing, d *Decision) *compiledRule {
 	var first *compiledRule
 	for _, r := range sc.denies {
 		switch {
-		case first != nil && !r.ReportOnly || !r.applies(w):
+		case first != nil && !r.ReportOnly || !r.applies(q, w):
 		case r.ReportOnly:
 			d.Reported = append(d.Reported, r.Rule)
 		default:
@@ -208,11 +188,11 @@ func (s *support) add(r *compiledRule) {
 }
 
 // favour finds the allows that match.
-func (sc *scope) favour(w *weighing, d *Decision) support {
+func (sc *scope) favour(q *inquiry, w *weighing, d *Decision) support {
 	var s support
 	for _, r := range sc.allows {
 		switch {
-		case !r.matches(w):
+		case !r.matches(q, w):
 		case r.ReportOnly:
 			d.Reported = append(d.Reported, r.Rule)
 		default:
@@ -223,10 +203,10 @@ func (sc *scope) favour(w *weighing, d *Decision) support {
 }
 
 // owed adds what an allowed request owes, and what it would.
-func (sc *scope) owed(w *weighing, d *Decision) {
+func (sc *scope) owed(q *inquiry, w *weighing, d *Decision) {
 	for _, r := range sc.requires {
 		switch {
-		case d.Effect != Allow && !r.ReportOnly || !r.applies(w):
+		case d.Effect != Allow && !r.ReportOnly || !r.applies(q, w):
 		case r.ReportOnly:
 			d.Reported = append(d.Reported, r.Rule)
 		default:

@@ -65,6 +65,11 @@ func named(name, match, effect string) string {
 	return fmt.Sprintf("  - {name: %s, match: %s, %s}\n", name, match, effect)
 }
 
+// when writes a rule with an expression.
+func when(name, expression, effect string) string {
+	return fmt.Sprintf("  - {name: %s, when: %q, %s}\n", name, expression, effect)
+}
+
 // except writes an exception.
 func except(match, expires string) string {
 	return fmt.Sprintf("[{match: %s, owner: ops, reason: tests, expires: %s}]", match, expires)
@@ -351,6 +356,20 @@ func TestDecide(t *testing.T) {
 		{"an exception of a require", named("a", "everyone", "allow: {}") + named("m", "everyone", "require: {mfa: {}}, except: "+except("{networks: [offices]}", "2026-12-02")), alice(), `allow allow "a" issue`},
 		{"an unknown exception of a require", named("a", "everyone", "allow: {}") + named("m", "everyone", "require: {mfa: {}}, except: "+except("{networks: [offices]}", "2026-12-02")), nowhere, `allow allow "a" issue owes=m`},
 		{"an exception of a deny that reports", named("a", "everyone", "allow: {}") + named("d", "everyone", "deny: {}, mode: report-only, except: "+except("{groups: [staff]}", "2026-12-02")), alice(), `allow allow "a" issue`},
+
+		{"a when that is true", when("a", "request.type == 'issue'", "allow: {}"), alice(), `allow allow "a" issue`},
+		{"a when that is false", when("a", "request.type == 'renew'", "allow: {}"), alice(), `deny no-allow "" none named`},
+		{"match and when must both hold", "  - {name: a, match: {groups: [staff]}, when: \"request.type == 'renew'\", allow: {}}\n", alice(), `deny no-allow "" none named`},
+		{"an unknown when of an allow", when("a", "cidr('192.0.2.0/24').containsIP(client.address)", "allow: {}"), nowhere, `deny no-allow "" none named`},
+		{"an unknown when of a deny", named("a", "everyone", "allow: {}") + when("d", "cidr('198.51.100.0/24').containsIP(client.address)", "deny: {}"), nowhere, `deny deny "d" none named`},
+		{"an unknown when of a require", named("a", "everyone", "allow: {}") + when("m", "'admins' in user.groups", "require: {mfa: {}}"), down, `allow allow "a" issue owes=m`},
+		{"an exception by when", named("a", "everyone", "allow: {}") + named("d", "everyone", "deny: {}, except: [{when: 'source.failures == 0', owner: o, reason: r, expires: 2027-01-01}]"), alice(), `allow allow "a" issue`},
+		{"denied by a when for this user", named("a", "everyone", "allow: {}") + when("d", "'staff' in user.groups", "deny: {}"), alice(), `deny deny "d" none`},
+		{"denied by a when for any user", named("a", "everyone", "allow: {}") + when("d", "'admins' in user.groups || request.type == 'issue'", "deny: {}"), alice(), `deny deny "d" none named`},
+		{"no allow by a when for this user", when("a", "'admins' in user.groups", "allow: {}"), alice(), `deny no-allow "" none`},
+		{"no allow by a when for anybody", when("a", "'admins' in user.groups && request.type == 'renew'", "allow: {}"), alice(), `deny no-allow "" none named`},
+		{"an exception by a when on the user", named("a", "everyone", "allow: {}") + named("d", "everyone", "deny: {}, except: [{when: \"'admins' in user.groups\", owner: o, reason: r, expires: 2027-01-01}]"), alice(), `deny deny "d" none`},
+		{"an exception by a when for nobody", named("a", "everyone", "allow: {}") + named("d", "everyone", "deny: {}, except: [{when: \"'admins' in user.groups && request.type == 'renew'\", owner: o, reason: r, expires: 2027-01-01}]"), alice(), `deny deny "d" none named`},
 
 		{"denied for this user", named("a", "everyone", "allow: {}") + named("d", "{groups: [staff]}", "deny: {}"), alice(), `deny deny "d" none`},
 		{"denied because the user is unknown", named("a", "everyone", "allow: {}") + named("d", "{groups: [admins]}", "deny: {}"), down, `deny deny "d" none`},

@@ -37,6 +37,10 @@
 // says match: everyone; an empty match or an empty list is a mistake. [Keys]
 // lists all keys.
 //
+// What a match cannot say stands under when: an expression of CEL over the
+// facts, such as when: source.failed_users > 10. It is checked when the set is
+// loaded. Where a rule has match and when, both must hold.
+//
 // What cannot be known counts against the request, by Kleene's logic: a
 // condition on an unknown fact is unknown, a match with a condition that is
 // false is false, and one with an unknown condition is otherwise unknown. An

@@ -27,7 +27,7 @@ type Exception struct {
 
 // exception reads one entry of except, or returns nil for what is no mapping.
 func (r *reader) exception(n *yaml.Node, rule *Rule) *Exception {
-	fields := r.fields(n, inExcept, "an exception: a mapping with match, owner, reason and expires")
+	fields := r.fields(n, inExcept, "an exception: a mapping with match or when, owner, reason and expires")
 	if fields == nil {
 		return nil
 	}

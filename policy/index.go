@@ -27,6 +27,8 @@ type index struct {
 	// networks that hold it, in ascending order.
 	prefixes bart.Table[int32]
 	covers   [][]int32
+	// whens are the expressions, each once.
+	whens []*expression
 }
 
 // An opening is a condition on hours.
@@ -65,6 +67,18 @@ func (x *index) number(c *clause, numbers map[string]int32) int32 {
 		x.add(c.key, v, n)
 	}
 	return n
+}
+
+// expression returns the number of an expression. Those with the same text
+// have the same.
+func (x *index) expression(e *expression) int32 {
+	for i, other := range x.whens {
+		if other.source == e.source {
+			return int32(i)
+		}
+	}
+	x.whens = append(x.whens, e)
+	return int32(len(x.whens) - 1)
 }
 
 // add makes a value find its condition.

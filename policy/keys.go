@@ -157,7 +157,8 @@ var otherKeys = [...]Key{
 	{inClaim, "required", "true or false", "Whether no token is issued when the source is empty. Default false."},
 
 	{inRule, "name", "text", "The rule's name in audit and reports, unique in all files. Required."},
-	{inRule, "match", "mapping, or everyone", "The conditions, which must all hold. A rule for every request says everyone."},
+	{inRule, "match", "mapping, or everyone", "The conditions, which must all hold. A rule for every request says everyone. Where a rule has match and when, both must hold; it has at least one of them."},
+	{inRule, "when", "expression", "A condition that match cannot say, as an expression of CEL over the facts."},
 	{inRule, "allow", "mapping, may be empty", "Lets the requests pass that match, unless a deny applies. A rule has one of allow, deny and require."},
 	{inRule, "deny", "empty mapping", "Refuses the requests that match."},
 	{inRule, "require", "mapping", "What the requests that match owe before they get a token. It grants nothing."},
@@ -181,6 +182,7 @@ var otherKeys = [...]Key{
 	{inLimit, "rate", "number/duration", "How many requests of one user may pass, such as 20/1m. Each rule's is held."},
 
 	{inExcept, "match", "mapping, or everyone", "The conditions, as of a rule."},
+	{inExcept, "when", "expression", "Another condition, as of a rule."},
 	{inExcept, "owner", "text", "Who answers for the exception. Required."},
 	{inExcept, "reason", "text", "Why there is one. Required."},
 	{inExcept, "expires", "date or time", "The second from which it excepts nothing. Required; from an mfa, at most 90 days ahead."},

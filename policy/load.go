@@ -138,7 +138,7 @@ func (l *loader) file(name string) {
 		l.fail(name, "%v", err)
 		return
 	}
-	r := &reader{file: name, errs: &l.errs, vocabulary: &l.vocabulary}
+	r := &reader{file: name, content: content, errs: &l.errs, vocabulary: &l.vocabulary}
 	n := r.parse(content)
 	if n == nil {
 		l.gap = true

@@ -55,7 +55,10 @@ type Rule struct {
 }
 
 // conditions are what a request must be for a rule or an exception.
-type conditions struct{ clauses []clause }
+type conditions struct {
+	clauses []clause
+	when    *expression // or nil
+}
 
 // Does says what the rule does where it applies: "allow", "deny", "require
 // mfa", "limit", or "require mfa and limit".
@@ -122,10 +125,19 @@ func (r *reader) rule(n *yaml.Node) *Rule {
 // conditions reads the conditions of a rule or an exception.
 func (r *reader) conditions(n *yaml.Node, fields map[string]field, what string) conditions {
 	var c conditions
-	if f, ok := fields["match"]; ok {
-		c.clauses = r.match(f.value)
-	} else {
-		r.fail(n, "%s needs a match; for every request say match: everyone", what)
+	match, hasMatch := fields["match"]
+	if hasMatch {
+		c.clauses = r.match(match.value)
+	}
+	when, hasWhen := fields["when"]
+	if hasWhen {
+		families := append(slices.Clone(r.vocabulary.Families), UnknownFamily)
+		if c.when = r.whenIn(when.value, r.content, families); c.when != nil {
+			r.available(when.key, "when", c.when.facts())
+		}
+	}
+	if !hasMatch && !hasWhen {
+		r.fail(n, "%s needs match or when; for every request say match: everyone", what)
 	}
 	return c
 }
@@ -212,6 +224,14 @@ func (l *loader) resolve() {
 				case key == applications && l.applications[v.text] == nil:
 					l.unknown(v, "application", applicationNames)
 				}
+			}
+		}
+		if c.when == nil {
+			return
+		}
+		for _, v := range c.when.applications {
+			if l.applications[v.text] == nil {
+				l.unknown(v, "application", applicationNames)
 			}
 		}
 	}

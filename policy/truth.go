@@ -54,8 +54,8 @@ next:
 	}
 }
 
-// of returns what is known of a condition.
-func (t truth) of(condition int32) ternary {
+// one returns what is known of a condition.
+func (t truth) one(condition int32) ternary {
 	switch {
 	case t.yes.has(condition):
 		return yes
