@@ -13,12 +13,13 @@ func (n *node) watch(ctx context.Context) {
 	tick := time.NewTicker(n.c.CheckInterval)
 	defer tick.Stop()
 	for {
+		began := time.Now()
 		err := n.check(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			n.failed(err)
+			n.failed(err, began)
 		default:
 			n.passed()
 		}

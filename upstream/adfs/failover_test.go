@@ -172,6 +172,26 @@ func TestHangingNode(t *testing.T) {
 	eventually(t, "the node is up again", up(farm, 0))
 }
 
+// TestCrowdedNode: a node that has no time for checks, and answers requests,
+// stays up; without answers it goes down as any other.
+func TestCrowdedNode(t *testing.T) {
+	behind, farm := start(t, adfstest.Config{}, func(c *adfs.Config) {
+		c.CheckInterval, c.CheckTimeout = time.Millisecond, 100*time.Millisecond
+	})
+	mustAnswer(t, farm, alice("first"))
+	behind.Nodes[0].SetCrowded(true)
+	checks := behind.Nodes[0].Accepted()
+	for i := 0; behind.Nodes[0].Accepted() < checks+5; i++ {
+		mustAnswer(t, farm, alice(fmt.Sprint(i)))
+		if !farm.Nodes()[0].Up {
+			t.Fatalf("the node is down after %d answers: %v", i, farm.Nodes()[0].Err)
+		}
+	}
+	eventually(t, "the node that answers nobody is down", func() bool { return !farm.Nodes()[0].Up })
+	behind.Nodes[0].SetCrowded(false)
+	eventually(t, "the node is up again", up(farm, 0))
+}
+
 // TestDialFailure: a node that cannot be connected to costs no request, and
 // is not asked again until a check is good.
 func TestDialFailure(t *testing.T) {

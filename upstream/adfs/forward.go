@@ -52,12 +52,16 @@ func (f *Farm) Forward(ctx context.Context, r *wstrust.Request, origin wstrust.O
 	n := c.node
 	defer n.busy.Add(-1)
 	answer, err := c.forward(ctx, s, r)
-	n.count.duration.Observe(time.Since(start).Seconds())
+	took := time.Since(start)
+	n.count.duration.Observe(took.Seconds())
 	if err == nil {
 		err = f.signers.check(answer)
 	}
 	o := outcomeOf(err)
 	c.settle(o == answered || o == fault)
+	if o == answered {
+		n.good.Store(start.Add(took).UnixNano())
+	}
 	n.count.outcomes[o].Inc()
 	if err != nil {
 		return nil, &wstrust.NodeError{Node: n.name, Err: err}

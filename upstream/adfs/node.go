@@ -1,7 +1,9 @@
 package adfs
 
 import (
+	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -26,7 +28,9 @@ type node struct {
 	probe string
 	count counts
 
-	up   atomic.Bool
+	up atomic.Bool
+	// good is when the last answer came, in nanoseconds since 1970.
+	good atomic.Int64
 	busy atomic.Int64 // exchanges under way
 
 	mu      sync.Mutex
@@ -83,8 +87,13 @@ func (n *node) passed() {
 	}
 }
 
-// failed notes a failed check. The second in a row takes the node down.
-func (n *node) failed(err error) {
+// failed notes a check that failed, and began at that time. The second in a
+// row takes the node down. One that found no time tells less than an answer
+// that came meanwhile: a crowded node is not one that is down.
+func (n *node) failed(err error, began time.Time) {
+	if errors.Is(err, context.DeadlineExceeded) && n.good.Load() > began.UnixNano() {
+		return
+	}
 	n.mu.Lock()
 	n.strikes++
 	n.err = err

@@ -36,6 +36,7 @@ type Node struct {
 	mu        sync.Mutex
 	behaviour Behaviour
 	delay     time.Duration
+	crowded   bool
 	resumed   chan struct{} // closed while the node does not hang
 	dead      chan struct{} // closed while the node is killed
 	open      map[net.Conn]bool
@@ -165,6 +166,20 @@ func (n *Node) SetDelay(d time.Duration) {
 	n.delay = d
 }
 
+// SetCrowded has the node make no new handshake, while it answers on the
+// connections that are open.
+func (n *Node) SetCrowded(crowded bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.crowded = crowded
+}
+
+func (n *Node) isCrowded() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.crowded
+}
+
 // Seen are the requests that the node read so far, in the order in which it
 // had read them.
 func (n *Node) Seen() []Request {
@@ -227,6 +242,9 @@ func (n *Node) wait(d time.Duration) bool {
 func (n *Node) serve(raw net.Conn) {
 	b, ok := n.current()
 	if !ok {
+		return
+	}
+	if n.isCrowded() && !n.wait(time.Hour) {
 		return
 	}
 	c := tls.Server(raw, n.farm.tls)
