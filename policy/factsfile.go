@@ -191,15 +191,16 @@ func (w *factsReader) read(f Fact, n *yaml.Node) {
 
 // textOf reads a fact of type text.
 func (w *factsReader) textOf(f Fact, n *yaml.Node) string {
-	words := closedWords(f)
-	if w.vocabulary != nil && f == RequestEndpoint {
-		words = w.vocabulary.Endpoints
-	}
+	words := w.closedWords(f)
 	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!float" && slices.Contains(words, n.Value) {
 		return n.Value // a version
 	}
 	s, ok := w.anyText(n, "text")
-	if ok && words != nil && s != "" && !mayBe(f, words, s) {
+	switch {
+	case !ok || words == nil || s == "":
+	case spelled[s] != "":
+		w.fail(n, "%q is known by its word: write %s", s, spelled[s])
+	case !mayBe(f, words, s):
 		w.fail(n, "%s is never %q%s", f, s, oneOf(s, words))
 	}
 	return s
@@ -251,8 +252,8 @@ func (w *factsReader) number(n *yaml.Node, most uint64) int {
 
 func (w *factsReader) countryOf(n *yaml.Node) (string, bool) {
 	s, ok := w.anyText(n, "a country")
-	if ok && s != "" && !countryCode.MatchString(s) {
-		w.fail(n, "%q is no country: want two upper-case letters, such as DE", s)
+	if ok && s != "" && !isCountry(s) {
+		w.fail(n, "%q is not a two-letter code of ISO 3166-1, such as DE", s)
 	}
 	return s, ok
 }

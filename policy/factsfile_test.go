@@ -105,32 +105,33 @@ func TestReadFactsMistakes(t *testing.T) {
 		`client: {address: "fe80::1%eth0"}`: `1:19: "fe80::1%eth0" is no address`,
 		`client: {address: 192.0.2.0/24}`:   `1:19: "192.0.2.0/24" is no address`,
 		`client: {forwarded: 192.0.2.1}`:    `1:21: want a list of addresses, got text`,
-		`client: {country: de}`:             `1:19: "de" is no country: want two upper-case letters, such as DE`,
+		`client: {country: de}`:             `1:19: "de" is not a two-letter code of ISO 3166-1, such as DE`,
 		`client: {country: [DE, AT]}`:       `1:19: want one value, or 1: one for each address`,
 		`client: {forwarded: [192.0.2.1, 192.0.2.2], asn: [1]}`: `1:50: want one value, or 2: one for each address`,
-		`client: {asn: -1}`:                     `1:15: want a number from 0 to 4294967295, got "-1"`,
-		`client: {asn: 4294967296}`:             `1:15: want a number from 0 to 4294967295`,
-		`client: {asn: "1"}`:                    `1:15: want a number from 0 to 4294967295`,
-		`client: {familiar: yes}`:               `1:20: want true or false, got "yes"`,
-		`source: {failures: 1.5}`:               `1:20: want a number from 0 to 2147483647, got "1.5"`,
-		`source: {failures: 0x10}`:              `1:20: want a number from 0 to 2147483647, got "0x10"`,
-		`request: {version: 1.4}`:               `1:20: want text, got a number: put it in quotes`,
-		`request: {version: "1.4"}`:             `1:20: request.version is never "1.4"`,
-		`request: {type: isue}`:                 `1:17: request.type is never "isue": did you mean "issue"?`,
-		`request: {credential: pasword}`:        `1:23: request.credential is never "pasword": did you mean "password"?`,
-		`request: {token_type: saml}`:           `1:23: request.token_type is never "saml"`,
-		`request: {application: payroll}`:       `1:11: request.application follows from request.applies_to, and is not given`,
-		`time: soon`:                            `1:7: want a date such as`,
-		`unknown: []`:                           `1:10: an empty list: want a list of facts`,
-		`unknown: user`:                         `1:10: want a list of facts, got text`,
-		`unknown: [user.group]`:                 `1:11: unknown fact "user.group": did you mean "user.groups"?`,
-		`unknown: [use]`:                        `1:11: unknown fact "use": did you mean "user"?`,
-		`unknown: [request.application]`:        `1:11: unknown fact "request.application"`,
-		`unknown: [user, user]`:                 `1:17: fact "user" stands already on line 1`,
-		"user: {name: a}\nunknown: [user.name]": `2:11: user.name has a value already`,
-		"facts: {}\nunknwn: [user]":             `2:1: unknown key "unknwn": did you mean "unknown"?`,
-		"facts: &a {}":                          `1:8: an anchor`,
-		"\tuser: {}":                            `1:1: a tab`,
+		`client: {asn: -1}`:              `1:15: want a number from 0 to 4294967295, got "-1"`,
+		`client: {asn: 4294967296}`:      `1:15: want a number from 0 to 4294967295`,
+		`client: {asn: "1"}`:             `1:15: want a number from 0 to 4294967295`,
+		`client: {familiar: yes}`:        `1:20: want true or false, got "yes"`,
+		`source: {failures: 1.5}`:        `1:20: want a number from 0 to 2147483647, got "1.5"`,
+		`source: {failures: 0x10}`:       `1:20: want a number from 0 to 2147483647, got "0x10"`,
+		`request: {version: 1.4}`:        `1:20: want text, got a number: put it in quotes`,
+		`request: {version: "1.4"}`:      `1:20: request.version is never "1.4"`,
+		`request: {type: isue}`:          `1:17: request.type is never "isue": did you mean "issue"?`,
+		`request: {credential: pasword}`: `1:23: request.credential is never "pasword": did you mean "password"?`,
+		`request: {token_type: saml}`:    `1:23: request.token_type is never "saml"`,
+		`request: {key_type: "http://docs.oasis-open.org/ws-sx/ws-trust/200512/Bearer"}`: `1:21: "http://docs.oasis-open.org/ws-sx/ws-trust/200512/Bearer" is known by its word: write bearer`,
+		`request: {application: payroll}`:                                                `1:11: request.application follows from request.applies_to, and is not given`,
+		`time: soon`:                                                                     `1:7: want a date such as`,
+		`unknown: []`:                                                                    `1:10: an empty list: want a list of facts`,
+		`unknown: user`:                                                                  `1:10: want a list of facts, got text`,
+		`unknown: [user.group]`:                                                          `1:11: unknown fact "user.group": did you mean "user.groups"?`,
+		`unknown: [use]`:                                                                 `1:11: unknown fact "use": did you mean "user"?`,
+		`unknown: [request.application]`:                                                 `1:11: unknown fact "request.application"`,
+		`unknown: [user, user]`:                                                          `1:17: fact "user" stands already on line 1`,
+		"user: {name: a}\nunknown: [user.name]":                                          `2:11: user.name has a value already`,
+		"facts: {}\nunknwn: [user]":                                                      `2:1: unknown key "unknwn": did you mean "unknown"?`,
+		"facts: &a {}":                                                                   `1:8: an anchor`,
+		"\tuser: {}":                                                                     `1:1: a tab`,
 	} {
 		_, err := ReadFacts("facts.yaml", []byte(content))
 		if err == nil {
@@ -145,8 +146,8 @@ func TestReadFactsMistakes(t *testing.T) {
 	}
 	var errs Errors
 	r := &reader{file: "f.yaml", errs: &errs, vocabulary: &whenVocabulary}
-	r.facts(r.parse([]byte("request: {endpoint: /adfs/services/trust/13/usernamemixd}")), nil)
-	if len(errs) != 1 || !strings.Contains(errs.Error(), "f.yaml:1:21: request.endpoint is never") {
+	r.facts(r.parse([]byte("request: {endpoint: /adfs/services/trust/13/usernamemixd}\nclient: {family: adl}")), nil)
+	if len(errs) != 2 || !strings.Contains(errs.Error(), `f.yaml:2:18: client.family is never "adl"`) || !strings.Contains(errs.Error(), "f.yaml:1:21: request.endpoint is never") {
 		t.Errorf("endpoint: %v", errs)
 	}
 }

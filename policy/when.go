@@ -20,11 +20,13 @@ type expression struct {
 }
 
 // when reads an expression, or returns nil for one that is wrong.
-func (r *reader) when(n *yaml.Node) *expression { return r.whenIn(n, nil, nil) }
+func (r *reader) when(n *yaml.Node) *expression {
+	return r.whenIn(n, r.content, r.closedWords(ClientFamily))
+}
 
 // whenIn reads an expression of a file with this content, which tells where
 // the mistakes in it stand: without it, all stand where the expression begins.
-// Without families, client.family may be compared with any text.
+// Families are what client.family can be.
 func (r *reader) whenIn(n *yaml.Node, content []byte, families []string) *expression {
 	if !r.is(n, yaml.ScalarNode, "an expression") || n.Style&yaml.TaggedStyle != 0 {
 		return nil

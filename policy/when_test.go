@@ -14,20 +14,18 @@ import (
 	celtypes "cel.dev/cel-go/common/types"
 )
 
-var whenVocabulary = Vocabulary{Endpoints: []string{"/adfs/services/trust/2005/usernamemixed", "/adfs/services/trust/13/usernamemixed"}, Directory: true}
-
-var whenFamilies = []string{"adal", "outlook", "activesync"}
+var whenVocabulary = Vocabulary{Endpoints: []string{"/adfs/services/trust/2005/usernamemixed", "/adfs/services/trust/13/usernamemixed"}, Families: []string{"adal", "outlook", "activesync"}, Directory: true}
 
 // readWhen reads the expression of a file that is one mapping with a when.
 func readWhen(t testing.TB, content string, v Vocabulary) (*expression, Errors) {
 	t.Helper()
 	var errs Errors
-	r := &reader{file: "f.yaml", errs: &errs, vocabulary: &v}
+	r := &reader{file: "f.yaml", errs: &errs, vocabulary: &v, content: []byte(content)}
 	n := r.parse([]byte(content))
 	if n == nil || len(n.Content) != 2 {
 		t.Fatalf("%q: no mapping: %v", content, errs)
 	}
-	return r.whenIn(n.Content[1], []byte(content), whenFamilies), errs
+	return r.when(n.Content[1]), errs
 }
 
 func mustWhen(t testing.TB, source string) *expression {
@@ -270,7 +268,7 @@ func TestWhenMistakes(t *testing.T) {
 		{`when: client.family == "adl"`, `1:24: client.family is never "adl": did you mean "adal"?`},
 		{`when: '"adl" != client.family'`, `1:8: client.family is never "adl": did you mean "adal"?`},
 		{`when: client.family in ["outlook", "adl"]`, `1:36: client.family is never "adl": did you mean "adal"?`},
-		{`when: client.family == "thunderbird"`, `1:24: client.family is never "thunderbird": want one of ["adal" "outlook" "activesync"]`},
+		{`when: client.family == "thunderbird"`, `1:24: client.family is never "thunderbird": want one of ["adal" "outlook" "activesync" "unknown"]`},
 		{`when: request.endpoint == "/adfs/services/trust/13/usernamemixd"`, `1:27: request.endpoint is never "/adfs/services/trust/13/usernamemixd": did you mean "/adfs/services/trust/13/usernamemixed"?`},
 		{`when: request.version == "1.4"`, `1:26: request.version is never "1.4"`},
 		{`when: request.type == "isue"`, `1:23: request.type is never "isue": did you mean "issue"?`},
@@ -278,7 +276,9 @@ func TestWhenMistakes(t *testing.T) {
 		{`when: request.token_type == "saml1"`, `1:29: request.token_type is never "saml1"`},
 		{`when: request.key_type == "bearr"`, `1:27: request.key_type is never "bearr": did you mean "bearer"?`},
 		{`when: request.soap == "2"`, `1:23: request.soap is never "2"`},
-		{`when: client.country == "de"`, `1:25: "de" is no country: want two upper-case letters, such as DE`},
+		{`when: client.country == "de"`, `1:25: "de" is not a two-letter code of ISO 3166-1, such as DE`},
+		{`when: client.country in ["DE", "UK"]`, `1:32: "UK" is not a two-letter code`},
+		{`when: request.key_type == "http://docs.oasis-open.org/ws-sx/ws-trust/200512/Bearer"`, `1:27: "http://docs.oasis-open.org/ws-sx/ws-trust/200512/Bearer" is compared by its word: write "bearer"`},
 		{`when: user.name == "Alice@contoso.example"`, `1:20: the directory's names are in lower case here: write "alice@contoso.example"`},
 		{`when: '"Staff" in user.groups'`, `1:8: the directory's names are in lower case here: write "staff"`},
 		{`when: user.groups.exists(g, g.startsWith("VPN"))`, `1:42: the directory's names are in lower case here: write "vpn"`},
@@ -315,8 +315,9 @@ func TestWhenMistakes(t *testing.T) {
 
 // Every mistake is reported, not the first only.
 func TestWhenAllMistakes(t *testing.T) {
-	_, errs := readWhen(t, `when: client.family == "a" || request.soap == "b" || user.name == "C" || source.failures > 0`, Vocabulary{})
-	want := []string{"1:24", "1:47", "1:58", "1:67"}
+	v := Vocabulary{Unavailable: 1 << ClientFamily}
+	_, errs := readWhen(t, `when: client.family == "a" || request.soap == "b" || user.name == "C" || source.failures > 0`, v)
+	want := []string{"1:13", "1:24", "1:47", "1:58", "1:67"}
 	var got []string
 	for _, e := range errs.sorted() {
 		got = append(got, fmt.Sprintf("%d:%d", e.Line, e.Column))
@@ -357,12 +358,12 @@ func TestWhenPlaces(t *testing.T) {
 		want := spot{strings.Count(before, "\n") + 1, len([]rune(last)) + 1}
 		var errs Errors
 		content = strings.ReplaceAll(content, "~", "a")
-		r := &reader{file: "f.yaml", errs: &errs, vocabulary: &whenVocabulary}
+		r := &reader{file: "f.yaml", errs: &errs, vocabulary: &whenVocabulary, content: []byte(content)}
 		n := r.parse([]byte(content)).Content[1]
 		if len(n.Content) > 0 {
 			n = n.Content[1]
 		}
-		r.whenIn(n, []byte(content), nil)
+		r.when(n)
 		found := slices.ContainsFunc(errs, func(e *Error) bool {
 			return spot{e.Line, e.Column} == want && strings.Contains(e.Msg, `"abc"`)
 		})
@@ -380,7 +381,7 @@ func TestWhenWithoutContent(t *testing.T) {
 	var errs Errors
 	r := &reader{file: "f.yaml", errs: &errs, vocabulary: &whenVocabulary}
 	n := r.parse([]byte("when: |\n  client.familiar &&\n  abc\n"))
-	if e := r.when(n.Content[1]); e != nil || errs.Error() != `f.yaml:1:7: line 2, column 1 of the expression: unknown name "abc"` {
+	if e := r.whenIn(n.Content[1], nil, nil); e != nil || errs.Error() != `f.yaml:1:7: line 2, column 1 of the expression: unknown name "abc"` {
 		t.Error(errs)
 	}
 }
@@ -589,14 +590,14 @@ func FuzzWhen(f *testing.F) {
 	f.Fuzz(func(t *testing.T, source string, without uint32) {
 		content := "when: |2\n  " + strings.ReplaceAll(source, "\n", "\n  ")
 		var errs Errors
-		reader := &reader{file: "f.yaml", errs: &errs, vocabulary: &whenVocabulary}
+		reader := &reader{file: "f.yaml", errs: &errs, vocabulary: &whenVocabulary, content: []byte(content)}
 		n := reader.parse([]byte(content))
 		if n == nil || len(n.Content) != 2 {
 			return
 		}
 		lines := strings.Count(content, "\n") + 1
 		start := time.Now()
-		e := reader.whenIn(n.Content[1], []byte(content), whenFamilies)
+		e := reader.when(n.Content[1])
 		for _, m := range errs {
 			if m.Line < 1 || m.Line > lines || m.Column < 1 || m.Msg == "" {
 				t.Errorf("mistake %v in %q", m, content)

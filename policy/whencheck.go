@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"regexp"
 	"regexp/syntax"
 	"slices"
 	"strings"
@@ -41,8 +40,11 @@ func (w *whenReader) mention(x ast.Expr) {
 		return
 	}
 	w.e.mentions = w.e.mentions.With(f)
-	if f <= UserGroups && !w.vocabulary.Directory {
+	switch {
+	case UserFacts.Has(f) && !w.vocabulary.Directory:
 		w.mistake(x, "%s needs a directory, and none is configured", f)
+	case w.vocabulary.Unavailable.Has(f):
+		w.mistake(x, "%s is not available here", f)
 	}
 }
 
@@ -152,35 +154,37 @@ func (w *whenReader) compare(fact, with ast.Expr) {
 	if !isFact || !isText {
 		return
 	}
-	words := w.words(f)
+	words := w.closedWords(f)
+	if f == ClientFamily {
+		words = w.families
+	}
 	switch {
 	case f == RequestApplication:
 		w.e.applications = append(w.e.applications, named{s, w.place(w.tree.SourceInfo().GetStartLocation(with.ID()))})
-	case f == ClientCountry && s != "" && !countryCode.MatchString(s):
-		w.mistake(with, "%q is no country: want two upper-case letters, such as DE", s)
+	case f == ClientCountry && s != "" && !isCountry(s):
+		w.mistake(with, "%q is not a two-letter code of ISO 3166-1, such as DE", s)
+	case words != nil && spelled[s] != "":
+		w.mistake(with, "%q is compared by its word: write %q", s, spelled[s])
 	case words != nil && !mayBe(f, words, s):
 		w.mistake(with, "%s is never %q%s", f, s, oneOf(s, words))
 	}
 }
 
-var countryCode = regexp.MustCompile(`^[A-Z]{2}$`)
-
-// words returns all texts that a fact can be, or nil when they are open.
-func (w *whenReader) words(f Fact) []string {
+// closedWords returns the texts that a fact can be, or nil when they are open.
+// A type of token or key can also be the URI of another. Without a vocabulary,
+// endpoints and families are open.
+func (r *reader) closedWords(f Fact) []string {
 	switch f {
 	case ClientFamily:
-		return w.families
+		if r.vocabulary == nil {
+			return nil
+		}
+		return append(slices.Clone(r.vocabulary.Families), UnknownFamily)
 	case RequestEndpoint:
-		return w.vocabulary.Endpoints
-	default:
-		return closedWords(f)
-	}
-}
-
-// closedWords returns the texts that a fact can be in every gateway. A type of
-// token or key can also be the URI of another.
-func closedWords(f Fact) []string {
-	switch f {
+		if r.vocabulary == nil {
+			return nil
+		}
+		return r.vocabulary.Endpoints
 	case RequestVersion:
 		return []string{"1.2", "1.3"}
 	case RequestType:
