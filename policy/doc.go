@@ -70,6 +70,12 @@
 // rules. The realm "*" stands for every realm that no other application has;
 // it is forwarded, never issued for.
 //
+// A rule that no request can meet, one that says what another one says, an
+// exception outside of its rule, and an allow or an exception that rests on
+// nothing but the client's own claims are mistakes. A rule in the shadow of
+// another one is only warned of: a deny of a whole application, which is what
+// stops it in an emergency, must not be refused for the rules that it stops.
+//
 // A mistake anywhere refuses the whole set, and all mistakes of all files are
 // reported at once, as file:line:column: message.
 package policy

@@ -53,6 +53,12 @@ type Set struct {
 // files that they name. The error is of type Errors and holds every mistake of
 // every file.
 func Load(fsys fs.FS, v Vocabulary) (*Set, error) {
+	return load(fsys, v, (*loader).lint)
+}
+
+// load reads a set. Lint looks for rules that make no sense, once nothing else
+// is wrong.
+func load(fsys fs.FS, v Vocabulary, lint func(*loader)) (*Set, error) {
 	l := &loader{
 		fsys:         fsys,
 		vocabulary:   v,
@@ -68,6 +74,9 @@ func Load(fsys fs.FS, v Vocabulary) (*Set, error) {
 	// Names that only an unreadable file may define are not called unknown.
 	if !l.gap {
 		l.resolve()
+	}
+	if len(l.errs) == 0 {
+		lint(l)
 	}
 	if len(l.errs) > 0 {
 		return nil, l.errs.sorted()

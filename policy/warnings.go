@@ -2,13 +2,13 @@ package policy
 
 import (
 	"fmt"
-	"slices"
 	"time"
 )
 
 // Warnings lists what a correct set probably does not mean, as of now:
-// networks that no rule mentions, allows that have expired, and pairs of
-// allows that name different answers and can both match.
+// networks that no rule mentions, rules in the shadow of others, allows that
+// rest on the family of a client, openings that have ended or end within 30
+// days, and pairs of allows that name different answers and can both match.
 func (s *Set) Warnings(now time.Time) Errors {
 	var all Errors
 	warn := func(at place, format string, args ...any) {
@@ -19,12 +19,16 @@ func (s *Set) Warnings(now time.Time) Errors {
 			warn(n.at, "network %q: no rule mentions it", n.name)
 		}
 	}
+	s.shadows(warn)
+	s.endings(now, warn)
 	var answering []*Rule
 	for _, r := range s.rules {
-		switch {
-		case lapsed(r.Expires, &Facts{Known: AllFacts, Time: now}):
-			warn(r.at, "rule %q expired at %s: it matches nothing", r.Name, r.Expires.Format(time.RFC3339))
-		case r.Answer != NoAnswer && !r.ReportOnly:
+		for i := range r.clauses {
+			if c := &r.clauses[i]; r.Effect == Allow && c.key == families {
+				warn(c.at, "rule %q allows by a family, which is the client's own claim", r.Name)
+			}
+		}
+		if r.Answer != NoAnswer && !r.ReportOnly && (r.Expires.IsZero() || now.Before(r.Expires)) {
 			answering = append(answering, r)
 		}
 	}
@@ -42,6 +46,31 @@ func (s *Set) Warnings(now time.Time) Errors {
 	return all.sorted()
 }
 
+// soon is how long before its end an opening is warned of.
+const soon = 30 * 24 * time.Hour
+
+// endings warns of openings that have ended, and of those that end soon.
+func (s *Set) endings(now time.Time, warn func(at place, format string, args ...any)) {
+	for _, r := range s.rules {
+		switch end := r.Expires.Format(time.RFC3339); {
+		case r.Expires.IsZero() || r.Expires.Sub(now) > soon:
+		case now.Before(r.Expires):
+			warn(r.at, "rule %q expires at %s", r.Name, end)
+		default:
+			warn(r.at, "rule %q expired at %s: it matches nothing", r.Name, end)
+		}
+		for _, e := range r.Exceptions {
+			switch end := e.Expires.Format(time.RFC3339); {
+			case e.Expires.Sub(now) > soon:
+			case now.Before(e.Expires):
+				warn(e.at, "the exception from rule %q (%s) expires at %s", r.Name, e.Reason, end)
+			default:
+				warn(e.at, "the exception from rule %q (%s) expired at %s: it excepts nothing", r.Name, e.Reason, end)
+			}
+		}
+	}
+}
+
 // meeting returns an application for which both rules can match, or nil.
 func (s *Set) meeting(a, b *Rule) *Application {
 	if a.excludes(&b.conditions) {
@@ -53,46 +82,4 @@ func (s *Set) meeting(a, b *Rule) *Application {
 		}
 	}
 	return nil
-}
-
-// excludes tells that no request can meet both.
-func (c *conditions) excludes(o *conditions) bool {
-	for i := range c.clauses {
-		for j := range o.clauses {
-			if c.clauses[i].excludes(&o.clauses[j]) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// excludes tells that no request can meet both clauses.
-func (c *clause) excludes(o *clause) bool {
-	if c.key != o.key || c.negated && o.negated {
-		return false
-	}
-	mine, theirs := c.texts(), o.texts()
-	switch {
-	case o.negated:
-		return len(without(mine, theirs)) == 0
-	case c.negated:
-		return len(without(theirs, mine)) == 0
-	case single[c.key]:
-		return len(without(mine, theirs)) == len(mine)
-	default:
-		return false
-	}
-}
-
-// single are the keys of which a request has one value, so that lists without
-// a common one exclude each other.
-var single = [numMatchKeys]bool{
-	domains: true, applications: true, endpoints: true, versions: true, requestTypes: true, credentials: true,
-	tokenTypes: true, keyTypes: true, families: true, familiar: true,
-}
-
-// without returns the texts of a that are not in b.
-func without(a, b []string) []string {
-	return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return slices.Contains(b, s) })
 }
