@@ -2,6 +2,7 @@ package policy
 
 import (
 	"net/netip"
+	"slices"
 	"unicode"
 	"unicode/utf8"
 )
@@ -118,61 +119,45 @@ func (x *index) weighGroups(f *Facts, t truth) {
 // allocating.
 const maxAddresses = 20
 
+// weighClient makes a condition on where the client is true when it holds for
+// each address that it may be at, and unknown when it holds for some.
 func (x *index) weighClient(f *Facts, t truth) {
 	x.text(families, f, ClientFamily, f.Client.Family, t)
-	x.weighNetworks(f, t)
-	number := 1
-	if n := len(f.Client.Forwarded); n > 0 {
-		number = n
+	if len(x.byKey[networks])+len(x.byKey[countries])+len(x.byKey[asns]) == 0 {
+		return
 	}
-	x.weighPlaces(countries, f, ClientCountry, number, t)
-	x.weighPlaces(asns, f, ClientASN, number, t)
+	clients, known := f.clients()
+	known = known && !slices.ContainsFunc(clients, func(a netip.Addr) bool { return !a.IsValid() })
+	var buf [maxAddresses][]int32
+	for _, k := range [...]matchKey{networks, countries, asns} {
+		switch {
+		case len(x.byKey[k]) == 0:
+		case !known || k == countries && !f.Known.Has(ClientCountry) || k == asns && !f.Known.Has(ClientASN):
+			t.unknown(x.byKey[k])
+		default:
+			t.across(x.where(k, f, clients, buf[:0]))
+		}
+	}
 }
 
-// weighNetworks makes a condition true when all addresses are in its networks,
-// and unknown when some are.
-func (x *index) weighNetworks(f *Facts, t truth) {
-	if len(x.byKey[networks]) == 0 {
-		return
-	}
-	addresses, known := f.clients()
-	var buf [maxAddresses][]int32
-	lists := buf[:0]
-	for _, a := range addresses {
-		known = known && a.IsValid()
-		lists = append(lists, x.conditionsOf(a))
-	}
-	if !known {
-		t.unknown(x.byKey[networks])
-		return
-	}
-	t.across(lists)
-}
-
-// weighPlaces does the same for where the addresses are. One without a place
-// is in no country and in no autonomous system.
-func (x *index) weighPlaces(k matchKey, f *Facts, fact Fact, addresses int, t truth) {
-	switch {
-	case len(x.byKey[k]) == 0:
-		return
-	case !f.Known.Has(fact) || !f.Known.Has(ClientForwarded):
-		t.unknown(x.byKey[k])
-		return
-	}
-	var buf [maxAddresses][]int32
-	lists := buf[:0]
-	for i := range addresses {
+// where returns the conditions of a key that each address meets. One without a
+// place is in no country and in no autonomous system.
+func (x *index) where(k matchKey, f *Facts, clients []netip.Addr, lists [][]int32) [][]int32 {
+	for i, a := range clients {
 		var p Place
 		if i < len(f.Client.Places) {
 			p = f.Client.Places[i]
 		}
-		if k == countries {
+		switch k {
+		case networks:
+			lists = append(lists, x.conditionsOf(a))
+		case countries:
 			lists = append(lists, x.texts[countries][p.Country])
-		} else {
+		default:
 			lists = append(lists, x.asns[p.ASN])
 		}
 	}
-	t.across(lists)
+	return lists
 }
 
 // conditionsOf returns the conditions on networks that hold the address. The
