@@ -10,6 +10,9 @@ import (
 type scope struct {
 	application              *Application
 	denies, allows, requires []*compiledRule
+	// asks are the facts on which a decision can rest here: the realm, and
+	// those that rules ask for which count.
+	asks FactSet
 }
 
 // A compiledRule is a rule with its conditions by number.
@@ -48,13 +51,14 @@ func (l *loader) compile() {
 	rules := make([]*compiledRule, len(s.rules))
 	for i, rule := range s.rules {
 		rules[i] = s.compile(rule, numbers)
+		s.mentions |= rules[i].facts()
 	}
 	s.index.cover(s.networks)
 
 	s.scopes = make(map[string]*scope)
 	for _, a := range l.applications {
 		s.applications = append(s.applications, a)
-		sc := &scope{application: a}
+		sc := &scope{application: a, asks: 1 << RequestAppliesTo}
 		for _, rule := range rules {
 			if rule.covers(a.Name) {
 				sc.add(rule.of(a))
@@ -69,6 +73,9 @@ func (l *loader) compile() {
 }
 
 func (sc *scope) add(rule *compiledRule) {
+	if !rule.ReportOnly {
+		sc.asks |= rule.facts().Without(RequestApplication)
+	}
 	switch rule.Effect {
 	case Deny:
 		sc.denies = append(sc.denies, rule)
@@ -98,12 +105,20 @@ func (r *compiledRule) of(a *Application) *compiledRule {
 	return &narrowed
 }
 
+// facts returns what the rule asks for.
+func (r *compiledRule) facts() FactSet {
+	all := r.conditions.facts()
+	for _, e := range r.except {
+		all |= e.conditions.facts()
+	}
+	return all
+}
+
 // test numbers conditions.
 func (s *Set) test(c *conditions, numbers map[string]int32) test {
 	t := test{when: noWhen}
 	for i := range c.clauses {
 		cl := &c.clauses[i]
-		s.mentions |= keyFacts[cl.key]
 		if cl.key == applications {
 			continue
 		}
@@ -119,7 +134,6 @@ func (s *Set) test(c *conditions, numbers map[string]int32) test {
 		}
 	}
 	if c.when != nil {
-		s.mentions |= c.when.facts()
 		t.when = s.index.expression(c.when)
 	}
 	return t

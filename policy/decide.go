@@ -3,6 +3,8 @@ package policy
 import (
 	"cmp"
 	"fmt"
+	"slices"
+	"strings"
 )
 
 // A Cause tells why a decision is what it is.
@@ -81,6 +83,31 @@ func (s *Set) Decide(f *Facts) Decision {
 	q := inquiry{index: &s.index, facts: f, application: sc.application.Name}
 	w := q.weigh(&r)
 	return sc.decide(&q, &w)
+}
+
+// Applying decides as Decide does, and returns the rules that apply, by name,
+// those in report-only too: the allows that match, and the denies and requires
+// that stand against the request.
+func (s *Set) Applying(f *Facts) (Decision, []*Rule) {
+	sc := s.scope(f)
+	if sc == nil {
+		return Decision{Cause: UnknownApplication, Named: true}, nil
+	}
+	q := inquiry{index: &s.index, facts: f, application: sc.application.Name}
+	w := q.weigh(new(room))
+	var all []*Rule
+	for _, r := range sc.allows {
+		if r.matches(&q, &w) {
+			all = append(all, r.Rule)
+		}
+	}
+	for _, r := range slices.Concat(sc.denies, sc.requires) {
+		if r.applies(&q, &w) {
+			all = append(all, r.Rule)
+		}
+	}
+	slices.SortFunc(all, func(a, b *Rule) int { return strings.Compare(a.Name, b.Name) })
+	return sc.decide(&q, &w), all
 }
 
 func (sc *scope) decide(q *inquiry, w *weighing) Decision {

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"unicode"
@@ -18,7 +19,10 @@ const (
 	maxDepth       = 32
 )
 
-const emptyFile = "the file is empty: it needs networks, applications or rules"
+// emptyFile is what is wrong with a file that holds nothing.
+func (r *reader) emptyFile() string {
+	return "the file is empty: it needs " + cmp.Or(r.needs, "networks, applications or rules")
+}
 
 // parse reads the one YAML document of a file. It returns nil when there is
 // none or when its structure cannot be trusted, and has then recorded why.
@@ -34,7 +38,7 @@ func (r *reader) parse(content []byte) *yaml.Node {
 	var doc, second yaml.Node
 	switch err := y.Load(&doc); {
 	case err == io.EOF || err == nil && len(doc.Content) != 1:
-		r.failAt(1, 1, "%s", emptyFile)
+		r.failAt(1, 1, "%s", r.emptyFile())
 		return nil
 	case err != nil:
 		r.unreadable(err)

@@ -21,10 +21,11 @@ import (
 //	time: 2026-11-22T10:00:00Z
 //	unknown: [user.groups, client.country]
 //
-// A fact that is left out is empty. Those under unknown could not be read; a
-// first part such as user stands for all facts of the user. Country and asn
-// have one value for all addresses that the client may be at, or a list with
-// one for each. The application follows from applies_to.
+// A fact that is left out is empty; an address, which no request lacks, is ::.
+// Those under unknown could not be read; a first part such as user stands for
+// all facts of the user. Country and asn have one value for all addresses that
+// the client may be at, or a list with one for each. The application follows
+// from applies_to.
 //
 // The facts of an audit record are of this form in JSON. They may have
 // not_read beside unknown: facts that nobody asked for, or whose value was too
@@ -33,8 +34,8 @@ type FactsFile struct {
 	Facts Facts
 	// Given are the facts that the file names, be it as empty or as unknown: a
 	// first part with no facts, such as user: {}, gives all of them as empty.
-	// An address gives client.forwarded as well, and applies_to the
-	// application.
+	// An address, its country or its asn gives client.forwarded as well, and
+	// applies_to the application.
 	Given FactSet
 }
 
@@ -43,15 +44,10 @@ type FactsFile struct {
 // mistake.
 func ReadFacts(name string, content []byte) (FactsFile, error) {
 	var errs Errors
-	r := &reader{file: name, errs: &errs}
+	r := &reader{file: name, needs: "facts", errs: &errs}
 	var file FactsFile
 	switch n := r.parse(content); {
 	case n == nil:
-		for _, e := range errs {
-			if e.Msg == emptyFile {
-				e.Msg = "the file is empty: it needs facts"
-			}
-		}
 	case n.Kind == yaml.MappingNode && slices.ContainsFunc(n.Content, func(c *yaml.Node) bool { return c.Value == "facts" }):
 		fields := r.keyed(n, "a mapping with facts", "", []string{"facts", "unknown"})
 		if f, ok := fields["facts"]; ok {
@@ -88,7 +84,10 @@ func (r *reader) facts(n, unknown *yaml.Node) FactsFile {
 	w.unknown(fields["unknown"].value, false)
 	w.unknown(unknown, false)
 	w.unknown(fields["not_read"].value, true)
-	if w.named[ClientAddress] {
+	if c := &w.file.Facts.Client; !w.named[ClientAddress] && len(c.Forwarded) == 0 {
+		c.Address = netip.IPv6Unspecified()
+	}
+	if w.named[ClientAddress] || w.named[ClientCountry] || w.named[ClientASN] {
 		w.file.Given = w.file.Given.With(ClientForwarded)
 	}
 	if w.file.Given.Has(RequestAppliesTo) {

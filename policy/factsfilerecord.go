@@ -27,7 +27,8 @@ const (
 // with the keys in the order of the manual, without those that are empty. Read
 // are the facts that were asked for: of them, unknown names those that could
 // not be read, and not_read names all others and those too long for a record.
-// Characters that cannot be seen are escaped. The result is at most 7 KiB.
+// Characters that cannot be seen, or are markup in HTML, are escaped. The
+// result is at most 7 KiB.
 func (f *Facts) AppendJSON(b []byte, read FactSet) []byte {
 	w := factsWriter{facts: f, out: append(b, '{'), notRead: AllFacts &^ read}
 	start := len(w.out)
@@ -240,6 +241,8 @@ func appendJSONText(b []byte, s string) []byte {
 		switch {
 		case c == '"' || c == '\\':
 			b = append(b, '\\', byte(c))
+		case c == '<' || c == '>' || c == '&': // markup, where a reader takes it for that
+			escape(c)
 		case c >= ' ' && c < utf8.RuneSelf-1 || c >= utf8.RuneSelf && visible(c):
 			b = utf8.AppendRune(b, c)
 		case c > 0xffff:

@@ -7,7 +7,7 @@ import "slices"
 type Key struct {
 	// Place is the mapping in which the key stands: file, network,
 	// application, name_id, claim, rule, allow, require, mfa, limit, except,
-	// match or hours.
+	// match or hours; in a file of tests: tests file, test or expect.
 	Place string
 	// Name is the key as written.
 	Name string
@@ -35,6 +35,9 @@ const (
 	inMatch       = "match"
 	inNot         = "not"
 	inHours       = "hours"
+	inSuite       = "tests file"
+	inTest        = "test"
+	inExpect      = "expect"
 )
 
 // A matchKey is a key of a match that states a condition.
@@ -195,8 +198,30 @@ var otherKeys = [...]Key{
 	{inHours, "zone", "time zone", "Whose clocks tell the time, as Europe/Berlin or UTC. An hour that the clocks repeat counts twice, one that they leave out not at all. Required."},
 }
 
+// testKeys describes the keys of the files of tests.
+var testKeys = [...]Key{
+	{inSuite, "defaults", "mapping of facts", "Facts for all tests of the file, where a test does not give them itself or say that they are unknown."},
+	{inSuite, "tests", "list of tests", "What the policy must decide. Required."},
+
+	{inTest, "name", "text", "The test's name, unique in the file. Required."},
+	{inTest, "facts", "mapping of facts", "The facts of one request, as in a file of facts. What neither they nor defaults give is empty. Required; may be empty: {}."},
+	{inTest, "unknown", "list of facts", "Facts that could not be read, or the first parts of their names for all of them: user."},
+	{inTest, "expect", "mapping", "The decision. Required."},
+
+	{inExpect, "effect", "allow or deny", "What is decided. Required."},
+	{inExpect, "cause", "word", "Why: allow, deny (by a rule), no-allow, conflict or unknown-application."},
+	{inExpect, "rules", "list of rule names", "Rules that must apply, whatever is decided; others may."},
+	{inExpect, "reported", "list of rule names", "Rules in report-only that would apply; others may."},
+	{inExpect, "mfa", "required or none", "Whether an allowed request owes a second factor."},
+	{inExpect, "answer", "forward or issue", "How an allowed request is answered."},
+	{inExpect, "application", "name", "The application that the realm names."},
+}
+
 // Keys returns every key of the policy files, by place.
 func Keys() []Key { return append(slices.Clone(otherKeys[:]), matchKeys[:]...) }
+
+// TestKeys returns every key of the files of tests but the facts, by place.
+func TestKeys() []Key { return slices.Clone(testKeys[:]) }
 
 // MatchKeys returns the keys of a match that state a condition.
 func MatchKeys() []Key { return slices.Clone(matchKeys[:]) }
@@ -204,7 +229,7 @@ func MatchKeys() []Key { return slices.Clone(matchKeys[:]) }
 // keysOf returns the names of the keys of a place.
 func keysOf(place string) []string {
 	var names []string
-	for _, k := range Keys() {
+	for _, k := range slices.Concat(Keys(), TestKeys()) {
 		if k.Place == place || place == inNot && k.Place == inMatch && k.Name != inNot {
 			names = append(names, k.Name)
 		}

@@ -40,6 +40,7 @@ type Vocabulary struct {
 // be used by several goroutines.
 type Set struct {
 	revision     string
+	vocabulary   Vocabulary // for the tests of the set
 	networks     map[string]*network
 	applications []*Application // by name
 	rules        []*Rule        // by name
@@ -66,7 +67,7 @@ func load(fsys fs.FS, v Vocabulary, lint func(*loader)) (*Set, error) {
 		applications: make(map[string]*Application),
 		realms:       make(map[string]*Application),
 		ruleNames:    make(map[string]*Rule),
-		set:          &Set{networks: make(map[string]*network)},
+		set:          &Set{vocabulary: v, networks: make(map[string]*network)},
 	}
 	for _, name := range l.list() {
 		l.file(name)
@@ -122,7 +123,7 @@ func (l *loader) list() []string {
 	for _, e := range entries {
 		name := e.Name()
 		switch {
-		case strings.HasPrefix(name, ".") || e.IsDir() || strings.HasSuffix(name, "_test.yaml"):
+		case strings.HasPrefix(name, ".") || e.IsDir() || strings.HasSuffix(name, TestSuffix):
 		case strings.HasSuffix(name, ".yaml"):
 			names = append(names, name)
 		case strings.HasSuffix(strings.ToLower(name), ".yml") || strings.HasSuffix(strings.ToLower(name), ".yaml"):
@@ -156,7 +157,7 @@ func (l *loader) file(name string) {
 	fields := r.fields(n, inFile, "a mapping with networks, applications or rules")
 	l.gap = l.gap || 2*len(fields) != len(n.Content)
 	if fields != nil && len(n.Content) == 0 {
-		r.fail(n, "%s", emptyFile)
+		r.fail(n, "%s", r.emptyFile())
 	}
 	if f, ok := fields["networks"]; ok {
 		l.networks(r, f.value)

@@ -290,7 +290,12 @@ a.yaml:2:1: unknown key "y": the keys here are networks, applications, rules`
 // TestKeys checks that the loader takes exactly the documented keys, and that
 // the documentation names every source of a claim.
 func TestKeys(t *testing.T) {
-	content := string(read(t, "testdata/policies/language.good.yaml"))
+	content, tests := string(read(t, "testdata/policies/language.good.yaml")), string(read(t, "testdata/suites/language_test.yaml"))
+	for _, k := range policy.TestKeys() {
+		if !strings.Contains(tests, k.Name+":") || k.Type == "" || !strings.HasSuffix(k.Meaning, ".") {
+			t.Errorf("language_test.yaml does not show %s of %s, or it is not described", k.Name, k.Place)
+		}
+	}
 	for _, k := range policy.Keys() {
 		if !strings.Contains(content, k.Name+":") {
 			t.Errorf("language.good.yaml does not show %s of %s", k.Name, k.Place)

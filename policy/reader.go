@@ -12,6 +12,7 @@ import (
 // Its methods return nothing usable for a node that is wrong.
 type reader struct {
 	file       string
+	needs      string // what the file is told to have when it is empty, "" for a policy file
 	content    []byte // of the file
 	errs       *Errors
 	vocabulary *Vocabulary

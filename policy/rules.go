@@ -60,6 +60,21 @@ type conditions struct {
 	when    *expression // or nil
 }
 
+// facts returns what the conditions ask for.
+func (c *conditions) facts() FactSet {
+	var all FactSet
+	for i := range c.clauses {
+		all |= keyFacts[c.clauses[i].key]
+	}
+	if c.when != nil {
+		all |= c.when.facts()
+	}
+	return all
+}
+
+// Covers tells that no condition of the rule on the application excludes a.
+func (r *Rule) Covers(a *Application) bool { return r.covers(a.Name) }
+
 // Does says what the rule does where it applies: "allow", "deny", "require
 // mfa", "limit", or "require mfa and limit".
 func (r *Rule) Does() string {
