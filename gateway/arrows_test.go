@@ -34,9 +34,10 @@ var may = []struct {
 	{"stsgate/gateway/edge", []string{"stsgate/gateway/refusal"}},
 	// The path of an exchange imports the rooms below it except those that cmd
 	// builds around it.
-	{"stsgate/gateway", []string{"stsgate/policy", "stsgate/gateway/account", "stsgate/gateway/audit", "stsgate/gateway/clientip", "stsgate/gateway/place",
-		"stsgate/gateway/refusal", "stsgate/gateway/soap", "stsgate/gateway/wstrust"}},
+	{"stsgate/gateway", []string{"stsgate/policy", "stsgate/gateway/account", "stsgate/gateway/audit", "stsgate/gateway/clientip", "stsgate/gateway/family",
+		"stsgate/gateway/place", "stsgate/gateway/refusal", "stsgate/gateway/soap", "stsgate/gateway/wstrust"}},
 
+	{"stsgate/policy/policytest", []string{"stsgate/policy"}},
 	{"stsgate/policy", nil},
 
 	{"stsgate/upstream/", []string{"stsgate/upstream/", "stsgate/gateway/wstrust", "stsgate/gateway/soap", "stsgate/gateway/account"}},
