@@ -11,14 +11,14 @@ type anyone struct {
 
 func (sc *scope) anyone(q *inquiry, w *weighing) anyone {
 	var a anyone
-	for _, r := range sc.denies {
-		if !r.ReportOnly && r.appliesToAll(q, w) {
+	for _, r := range sc.anyDenies {
+		if r.appliesToAll(q, w) {
 			a.against = r
 			break
 		}
 	}
-	for _, r := range sc.allows {
-		if r.ReportOnly || lapsed(r.Expires, q.facts) {
+	for _, r := range sc.anyAllows {
+		if lapsed(r.Expires, q.facts) {
 			continue
 		}
 		least, most := w.ofAnyone(q, &r.test)
@@ -26,6 +26,13 @@ func (sc *scope) anyone(q *inquiry, w *weighing) anyone {
 		if least == yes {
 			a.favour.add(r)
 		}
+	}
+	for _, r := range sc.userAllows {
+		if a.open {
+			break
+		}
+		_, most := w.ofAnyone(q, &r.test)
+		a.open = most == yes && !lapsed(r.Expires, q.facts)
 	}
 	return a
 }

@@ -56,8 +56,11 @@ func largeFiles(applications int) fstest.MapFS {
 			match += fmt.Sprintf(", applications: [a%d]", i%applications)
 		}
 		effect := "allow: {}"
-		if i%3 == 0 {
+		switch i % 5 {
+		case 0:
 			effect = "deny: {}"
+		case 1:
+			effect = "require: {mfa: {remember: 8h}}"
 		}
 		fmt.Fprintf(&rules, "  - {name: r%d, match: {%s}, %s}\n", i, match, effect)
 	}
@@ -86,6 +89,28 @@ func BenchmarkDecide(b *testing.B) {
 				s.Decide(&f)
 			}
 		})
+	}
+}
+
+// BenchmarkRules shows how a decision grows with the rules of one application,
+// for rules by group and for rules by user.
+func BenchmarkRules(b *testing.B) {
+	for _, key := range []string{"groups: [g%d]", "users: [u%d@contoso.example]", "versions: [1.3], not: {groups: [g%d]}"} {
+		for _, n := range []int{10, 100, 1_000, 10_000} {
+			b.Run(fmt.Sprintf("%.8s/rules=%d", key, n), func(b *testing.B) {
+				var rules strings.Builder
+				rules.WriteString(preamble)
+				for i := range n {
+					rules.WriteString(named(fmt.Sprintf("r%d", i), "{"+fmt.Sprintf(key, i)+"}", []string{"allow: {}", "deny: {}", "require: {limit: {lifetime: 1h}}"}[i%3]))
+				}
+				s := load(b, rules.String())
+				f := alice()
+				b.ReportAllocs()
+				for b.Loop() {
+					s.Decide(&f)
+				}
+			})
+		}
 	}
 }
 
@@ -133,7 +158,9 @@ func BenchmarkMillion(b *testing.B) {
 
 // TestAllocations checks that a decision allocates nothing.
 func TestAllocations(t *testing.T) {
-	s := load(t, preamble+named("a", `{users: ['CONTOSO\alice'], groups: [staff], domains: [contoso], networks: [offices], not: {networks: [labs]}}`, "allow: {}")+
+	s := load(t, preamble+named("m", "{not: {networks: [labs]}}", "require: {mfa: {}}, except: "+except("{groups: [admins]}", "2027-01-01"))+
+		named("l", "{hours: [{from: 08:00, to: 18:00, zone: Europe/Berlin}]}", "require: {limit: {lifetime: 10m}}")+
+		named("k", "{countries: [AT], asns: [64500], on_behalf_of: [svc-*]}", "deny: {}")+named("a", `{users: ['CONTOSO\alice'], groups: [staff], domains: [contoso], networks: [offices], not: {networks: [labs]}}`, "allow: {}")+
 		named("d", "{users: [svc-*]}", "deny: {}"))
 	f := alice()
 	f.Client.Forwarded = addrs("192.0.2.1", "::ffff:192.0.2.2")

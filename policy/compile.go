@@ -9,10 +9,13 @@ import (
 // on the application are decided when the set is loaded.
 type scope struct {
 	application              *Application
-	denies, allows, requires []*compiledRule
+	denies, allows, requires ruleList
 	// asks are the facts on which a decision can rest here: the realm, and
 	// those that rules ask for which count.
 	asks FactSet
+	// anyDenies and anyAllows are those without a condition on the user,
+	// userAllows those with one.
+	anyDenies, anyAllows, userAllows []*compiledRule
 }
 
 // A compiledRule is a rule with its conditions by number.
@@ -64,6 +67,9 @@ func (l *loader) compile() {
 				sc.add(rule.of(a))
 			}
 		}
+		for _, list := range []*ruleList{&sc.denies, &sc.allows, &sc.requires} {
+			list.prepare()
+		}
 		for _, realm := range a.Realms {
 			s.scopes[realm] = sc
 		}
@@ -76,13 +82,22 @@ func (sc *scope) add(rule *compiledRule) {
 	if !rule.ReportOnly {
 		sc.asks |= rule.facts().Without(RequestApplication)
 	}
+	ofAny := !rule.user.exist() && !rule.ReportOnly
 	switch rule.Effect {
 	case Deny:
-		sc.denies = append(sc.denies, rule)
+		sc.denies.rules = append(sc.denies.rules, rule)
+		if ofAny {
+			sc.anyDenies = append(sc.anyDenies, rule)
+		}
 	case Allow:
-		sc.allows = append(sc.allows, rule)
+		sc.allows.rules = append(sc.allows.rules, rule)
+		if ofAny {
+			sc.anyAllows = append(sc.anyAllows, rule)
+		} else if !rule.ReportOnly {
+			sc.userAllows = append(sc.userAllows, rule)
+		}
 	default:
-		sc.requires = append(sc.requires, rule)
+		sc.requires.rules = append(sc.requires.rules, rule)
 	}
 }
 

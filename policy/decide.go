@@ -96,12 +96,12 @@ func (s *Set) Applying(f *Facts) (Decision, []*Rule) {
 	q := inquiry{index: &s.index, facts: f, application: sc.application.Name}
 	w := q.weigh(new(room))
 	var all []*Rule
-	for _, r := range sc.allows {
+	for r := range sc.allows.possible(&w) {
 		if r.matches(&q, &w) {
 			all = append(all, r.Rule)
 		}
 	}
-	for _, r := range slices.Concat(sc.denies, sc.requires) {
+	for _, r := range slices.Concat(sc.denies.rules, sc.requires.rules) {
 		if r.applies(&q, &w) {
 			all = append(all, r.Rule)
 		}
@@ -189,7 +189,7 @@ func (r *compiledRule) matches(q *inquiry, w *weighing) bool {
 // against finds the first deny that applies.
 func (sc *scope) against(q *inquiry, w *weighing, d *Decision) *compiledRule {
 	var first *compiledRule
-	for _, r := range sc.denies {
+	for r := range sc.denies.possible(w) {
 		switch {
 		case first != nil && !r.ReportOnly || !r.applies(q, w):
 		case r.ReportOnly:
@@ -217,7 +217,7 @@ func (s *support) add(r *compiledRule) {
 // favour finds the allows that match.
 func (sc *scope) favour(q *inquiry, w *weighing, d *Decision) support {
 	var s support
-	for _, r := range sc.allows {
+	for r := range sc.allows.possible(w) {
 		switch {
 		case !r.matches(q, w):
 		case r.ReportOnly:
@@ -231,7 +231,7 @@ func (sc *scope) favour(q *inquiry, w *weighing, d *Decision) support {
 
 // owed adds what an allowed request owes, and what it would.
 func (sc *scope) owed(q *inquiry, w *weighing, d *Decision) {
-	for _, r := range sc.requires {
+	for r := range sc.requires.possible(w) {
 		switch {
 		case d.Effect != Allow && !r.ReportOnly || !r.applies(q, w):
 		case r.ReportOnly:
