@@ -139,7 +139,8 @@ var otherKeys = [...]Key{
 	{inFile, "applications", "mapping by name", "The applications (relying parties) that tokens are for."},
 	{inFile, "rules", "list of rules", "What is allowed, denied and required. Order never matters."},
 
-	{inNetwork, "file", "file name", "A file in the policy directory or below, with one prefix or address a line, # comments and empty lines."},
+	{inNetwork, "file", "file name", "A file in the policy directory or below, with one prefix or address a line, # comments and empty lines; or, called *.json, the list of endpoints that Microsoft publishes for Microsoft 365, as it is."},
+	{inNetwork, "service", "text", "Of such a list only the entries of this serviceArea, such as Exchange. Default all."},
 
 	{inApplication, "realms", "list of texts", `The AppliesTo addresses that name the application, compared exactly. Required. ["*"] stands for every realm that no other application has, and is forwarded only.`},
 	{inApplication, "answer", "forward or issue", "Whether the farm answers or the built-in issuer. Required. An allow may name another."},

@@ -60,7 +60,7 @@ func TestFiles(t *testing.T) {
 	if err != nil || len(names) == 0 {
 		t.Fatalf("no files: %v", err)
 	}
-	lists, err := filepath.Glob("testdata/policies/networks/*.txt")
+	lists, err := filepath.Glob("testdata/policies/networks/*")
 	if err != nil {
 		t.Fatal(err)
 	}

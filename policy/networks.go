@@ -56,7 +56,8 @@ func (l *loader) networks(r *reader, n *yaml.Node) {
 
 // networkFile reads the prefixes of {file: NAME}.
 func (l *loader) networkFile(r *reader, n *yaml.Node) []netip.Prefix {
-	f, ok := r.fields(n, inNetwork, "a mapping")["file"]
+	fields := r.fields(n, inNetwork, "a mapping")
+	f, ok := fields["file"]
 	if !ok {
 		r.fail(n, "want {file: NAME}")
 		return nil
@@ -65,16 +66,36 @@ func (l *loader) networkFile(r *reader, n *yaml.Node) []netip.Prefix {
 	if !ok {
 		return nil
 	}
-	if !fs.ValidPath(name) || name == "." {
+	isJSON := strings.HasSuffix(name, ".json")
+	service, hasService := fields["service"]
+	switch {
+	case !fs.ValidPath(name) || name == ".":
 		r.fail(f.value, "%q is not a file in the policy directory or below, written with slashes and without ..", name)
 		return nil
+	case hasService && !isJSON:
+		r.fail(service.key, "service has a meaning for a list of endpoints only: a file *.json")
 	}
 	content, err := l.read(name, maxNetworkFile)
 	if err != nil {
 		r.fail(f.value, "%v", err)
 		return nil
 	}
-	return (&reader{file: name, errs: r.errs}).prefixes(content)
+	of := &reader{file: name, errs: r.errs}
+	if !isJSON {
+		return of.prefixes(content)
+	}
+	var only string
+	if hasService {
+		if only, ok = r.text(service.value, "a service such as Exchange"); !ok {
+			return nil
+		}
+	}
+	before := len(*r.errs)
+	all, err := of.endpointPrefixes(content, only)
+	if err != nil && len(*r.errs) == before {
+		r.fail(f.value, "%v", err)
+	}
+	return all
 }
 
 // prefixes reads one prefix or address a line.

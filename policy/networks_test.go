@@ -125,3 +125,22 @@ func TestNetworksLinear(t *testing.T) {
 		}
 	}
 }
+
+// TestEndpoints reads a list of endpoints as Microsoft publishes it: all of it,
+// and what is one service's.
+func TestEndpoints(t *testing.T) {
+	for service, want := range map[string]string{"": "192.0.2.1 2001:db8:1::1 198.51.100.1", ", service: Exchange": "192.0.2.1 2001:db8:1::1", ", service: SharePoint": "198.51.100.1"} {
+		s, err := policy.Load(fstest.MapFS{
+			"a.yaml": {Data: []byte("networks: {n: {file: e.json" + service + "}}\napplications: {p: {realms: [urn:payroll], answer: issue}}\nrules: [{name: a, match: {networks: [n]}, allow: {}}]\n")},
+			"e.json": {Data: read(t, "testdata/policies/networks/endpoints.json")},
+		}, vocabulary)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range addrs("192.0.2.1", "192.0.2.200", "2001:db8:1::1", "2001:db8:2::1", "198.51.100.1", "203.0.113.1") {
+			if got := inNetwork(s, a); got != strings.Contains(want, a.String()) {
+				t.Errorf("%q: %s in the network: %v", service, a, got)
+			}
+		}
+	}
+}
