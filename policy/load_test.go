@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/rogpeppe/go-internal/txtar"
+
 	"stsgate/policy"
 )
 
@@ -82,6 +84,23 @@ func TestFiles(t *testing.T) {
 				t.Errorf("got\n%s\nwant\n%s", got, want)
 			}
 		})
+	}
+}
+
+// TestBad loads each file of testdata/bad.txtar by itself (POL-01).
+func TestBad(t *testing.T) {
+	archive := txtar.Parse(read(t, "testdata/bad.txtar"))
+	for _, f := range archive.Files {
+		t.Run(f.Name, func(t *testing.T) {
+			want := strings.Join(expected(f.Data), "\n")
+			got := strings.Join(mistakes(t, fstest.MapFS{"policy.yaml": {Data: f.Data}}, vocabulary), "\n")
+			if got != want || got == "" {
+				t.Errorf("got\n%s\nwant\n%s", got, want)
+			}
+		})
+	}
+	if n := len(archive.Files); n < 150 {
+		t.Errorf("got %d files, want 150", n)
 	}
 }
 
