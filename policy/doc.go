@@ -26,6 +26,9 @@
 //	    deny: {}
 //	    mode: report-only
 //
+// A network is all that its prefixes hold together: overlaps and repetition
+// change nothing, and one without a prefix is a mistake.
+//
 // Order never matters, neither of rules nor of files. A rule does one thing:
 // an allow grants, a deny refuses, a require adds an obligation and grants
 // nothing. A request passes when no deny applies and at least one allow

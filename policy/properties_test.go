@@ -21,7 +21,7 @@ func amount() (sets, requests int) {
 	case testing.Short():
 		return 60, 100
 	default:
-		return 300, 100
+		return 200, 100
 	}
 }
 
