@@ -3,6 +3,7 @@ package audit
 import (
 	"encoding/json"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -63,6 +64,14 @@ type Record struct {
 	// The deviations from the specifications that were accepted in this message.
 	Tolerated []string `json:"labels.tolerated,omitempty"`
 
+	// What policy decided: allow or deny. Absent where it was not asked.
+	Effect string `json:"labels.effect,omitempty"`
+	// true when a second factor was owed.
+	SecondFactor bool `json:"labels.second_factor,omitempty"`
+	// The rules whose obligations were owed.
+	Requires []string `json:"labels.requires,omitempty"`
+	// The facts that policy decided on, in the form of a file of facts. Under unknown are those that could not be read, under not_read those that cost a look-up that nobody asked for, and texts too long for a record.
+	Facts json.RawMessage `json:"labels.facts,omitempty"`
 	// forward or issue, once decided.
 	Answer string `json:"labels.answer,omitempty"`
 	// The rule that decided.
@@ -93,11 +102,19 @@ func (r *Record) line() ([]byte, error) {
 	for _, s := range []*string{&c.UserAgent, &c.UserName, &c.AppliesTo, &c.TokenType, &c.Error} {
 		*s = clean(*s)
 	}
+	c.Facts = nil
 	b, err := json.Marshal(&c)
 	if err != nil {
 		return nil, err
 	}
-	return append(b, '\n'), nil
+	if len(r.Facts) == 0 {
+		return append(b, '\n'), nil
+	}
+	// They are a line of JSON already; Marshal would read them once more.
+	const key = `,"labels.facts":`
+	b = slices.Grow(b, len(key)+len(r.Facts)+1)
+	b = append(append(b[:len(b)-1], key...), r.Facts...)
+	return append(b, "}\n"...), nil
 }
 
 // clean replaces control, format (bidi) and invalid characters by U+FFFD and
