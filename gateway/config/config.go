@@ -240,6 +240,10 @@ type Audit struct {
 	// created when absent; its folder is not. On SIGHUP it is opened again by
 	// its name, after a rotation. Required. Takes effect on restart.
 	File string `yaml:"file" check:"required,path"`
+	// Facts says which of the facts that cost a look-up stand in a record: used,
+	// those that a rule in force asks for; or all, so that stsgate policy replay
+	// can try rules that ask for others. Default: used. Takes effect on restart.
+	Facts AuditFacts `yaml:"facts"`
 }
 
 // Limits bounds what a client may send, and how much clients may have open at a
@@ -328,6 +332,7 @@ func Defaults() *Config {
 			Requests: 1000, RequestsPerSource: 250,
 		},
 		Timeouts: Timeouts{Header: 5 * time.Second, Body: 10 * time.Second, Idle: 60 * time.Second, Drain: 70 * time.Second},
+		Audit:    Audit{Facts: UsedFacts},
 		Log:      Log{Level: "info"},
 	}
 }
@@ -370,6 +375,17 @@ const (
 func (ProbeMode) words() []string {
 	return []string{string(ProbeAuto), string(ProbeHTTP), string(ProbeTLS)}
 }
+
+// AuditFacts says which facts stand in an audit record.
+type AuditFacts string
+
+// The values of AuditFacts.
+const (
+	UsedFacts AuditFacts = "used"
+	AllFacts  AuditFacts = "all"
+)
+
+func (AuditFacts) words() []string { return []string{string(UsedFacts), string(AllFacts)} }
 
 // A Level is a level of the log.
 type Level string

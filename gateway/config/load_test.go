@@ -90,7 +90,7 @@ func TestLoadMinimal(t *testing.T) {
 			Timeouts: config.ADFSTimeouts{Dial: 3 * time.Second, Answer: 20 * time.Second},
 		}},
 		Policy: in("policies"),
-		Audit:  config.Audit{File: in("audit.jsonl")},
+		Audit:  config.Audit{File: in("audit.jsonl"), Facts: config.UsedFacts},
 		Limits: config.Limits{
 			Body: 65536, Headers: 16384, Connections: 10_000, ConnectionsPerSource: 2000,
 			Handshakes: 1000, HandshakesPerSource: 20, Requests: 1000, RequestsPerSource: 250,
@@ -140,7 +140,7 @@ func TestLoadFull(t *testing.T) {
 		Directory: &config.Directory{File: in("users.yaml")},
 		Places:    config.Places{Country: in("country.mmdb"), ASN: in("asn.mmdb")},
 		Policy:    in("policies"),
-		Audit:     config.Audit{File: "/var/log/stsgate/audit.jsonl"},
+		Audit:     config.Audit{File: "/var/log/stsgate/audit.jsonl", Facts: config.AllFacts},
 		Limits: config.Limits{
 			Body: 32 << 10, Headers: 8192, Connections: 1, ConnectionsPerSource: 2,
 			Handshakes: 3, HandshakesPerSource: 4, Requests: 5, RequestsPerSource: 50_000,
