@@ -57,7 +57,7 @@ type replay []byte
 func (f replay) Forward(_ context.Context, r *wstrust.Request, _ wstrust.Origin) (*wstrust.Answer, error) {
 	a, err := wstrust.ReadAnswer(bytes.Clone(f), r.Version)
 	if err == nil {
-		a.Node = node
+		a.Node, a.Farm = node, farmName
 	}
 	return a, err
 }

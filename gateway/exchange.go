@@ -36,7 +36,9 @@ type exchange struct {
 	name     account.Name     // gather: as typed, in parts
 	account  account.Account  // gather; zero unless facts.User is known
 	facts    policy.Facts     // gather
+	read     policy.FactSet   // gather: the facts that somebody was asked for
 	absence  error            // gather: why the account is not known
+	decided  bool             // decide
 	decision policy.Decision  // decide
 	kept     *wstrust.Answer  // prove, when forwarding: not to be released before check
 	node     string           // prove, when forwarding: the node that was asked

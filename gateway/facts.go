@@ -8,6 +8,7 @@ import (
 	"net/netip"
 
 	"stsgate/gateway/account"
+	"stsgate/gateway/family"
 	"stsgate/gateway/refusal"
 	"stsgate/gateway/soap"
 	"stsgate/gateway/wstrust"
@@ -68,15 +69,29 @@ func (x *exchange) gather(ctx context.Context) {
 	if x.client.Doubtful {
 		x.facts.Known = x.facts.Known.Without(policy.ClientAddress, policy.ClientForwarded)
 	}
+	x.facts.Client.Family = string(family.Of(x.request.Document(), x.shape()))
+	x.read = gathered
+	if x.g.c.Directory == nil {
+		x.read &^= policy.UserFacts
+	}
 	x.gatherPlaces()
 	x.gatherUser(ctx)
+}
+
+// shape returns the headers that belong to the shape of the message.
+func (x *exchange) shape() family.Headers {
+	h := family.Headers{ContentType: x.in.Header.Get("Content-Type")}
+	if len(x.head.SOAPAction) > 0 {
+		h.SOAPAction = x.head.SOAPAction[0]
+	}
+	return h
 }
 
 // gathered are the facts that the message and its connection tell, and the
 // directory.
 var gathered = policy.FactSet(0).With(
 	policy.UserName, policy.UserGUID, policy.UserDomain, policy.UserGroups,
-	policy.ClientAddress, policy.ClientForwarded, policy.ClientUserAgent,
+	policy.ClientAddress, policy.ClientForwarded, policy.ClientFamily, policy.ClientUserAgent,
 	policy.RequestAppliesTo, policy.RequestApplication, policy.RequestEndpoint, policy.RequestVersion, policy.RequestType,
 	policy.RequestCredential, policy.RequestTokenType, policy.RequestKeyType, policy.RequestSOAP,
 	policy.DelegationOnBehalfOf, policy.DelegationActAs, policy.Time,
@@ -167,7 +182,7 @@ func user(a *account.Account) policy.User {
 // password (security.md, POL-09). What is wrong with the message is told to
 // everybody: told only to users that are allowed, it would tell who they are.
 func (x *exchange) decide(ctx context.Context) error {
-	x.decision = x.set.Decide(&x.facts)
+	x.decision, x.decided = x.set.Decide(&x.facts), true
 	d := &x.decision
 	switch {
 	case d.Cause == policy.UnknownApplication:

@@ -166,7 +166,7 @@ func TestForwardedRecord(t *testing.T) {
 				"service.target.name": "microsoft-365", "labels.applies_to": cloud, "rule.name": "staff", "url.path": s.path(),
 				"labels.wstrust_version": s.trust.String(), "labels.soap_version": s.soap.String(), "user.id": alice.ID,
 				"rule.ruleset": g.live.Load().Revision(), "@timestamp": "2026-03-02T08:00:30Z",
-				"labels.not_on_or_after": "2026-03-02T09:00:01.234Z", "user_agent.original": "tests",
+				"labels.not_on_or_after": "2026-03-02T09:00:01.234Z", "user_agent.original": "tests", "labels.effect": "allow",
 			} {
 				if r[field] != want {
 					t.Errorf("%s: got %v, want %v", field, r[field], want)
@@ -178,7 +178,7 @@ func TestForwardedRecord(t *testing.T) {
 			if got, want := r["labels.report_only"] != nil, s.trust == wstrust.V2005; got != want {
 				t.Errorf("got the rule in report-only %v, want %v", got, want)
 			}
-			if len(r) != 24 && len(r) != 25 {
+			if len(r) != 26 && len(r) != 27 {
 				t.Errorf("got %d fields: %v", len(r), r)
 			}
 		})

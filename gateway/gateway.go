@@ -95,6 +95,9 @@ type Config struct {
 	Clients *clientip.Resolver
 	// Places tells where addresses are; nil where nothing does.
 	Places *place.DB
+	// Record are the facts that cost a look-up and stand in the record whether
+	// or not a rule asks for them.
+	Record policy.FactSet
 	// Audit is written before a client hears anything.
 	Audit *audit.Log
 	// MaxBody is the largest body that is read, in bytes; BodyTimeout bounds
@@ -133,7 +136,7 @@ func New(c Config, endpoints []Endpoint) (*Gateway, error) {
 	}
 	g := &Gateway{c: c, port: public.Port()}
 	rand.Read(g.hashKey[:])
-	if g.metrics, err = newMetrics(c.Metrics, endpoints); err != nil {
+	if g.metrics, err = newMetrics(c.Metrics, endpoints, c.Policy); err != nil {
 		return nil, err
 	}
 	return g, nil

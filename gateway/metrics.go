@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"stsgate/gateway/wstrust"
+	"stsgate/policy"
 )
 
 // metrics are the gateway's own. Every label comes from a closed set or from
@@ -19,10 +20,11 @@ type metrics struct {
 	durations     *prometheus.HistogramVec
 	inFlight      prometheus.Gauge
 	auditFailures prometheus.Counter
+	reportOnly    *reportOnly
 	tolerated     map[wstrust.Tolerance]prometheus.Counter
 }
 
-func newMetrics(reg prometheus.Registerer, endpoints []Endpoint) (*metrics, error) {
+func newMetrics(reg prometheus.Registerer, endpoints []Endpoint, live *policy.Live) (*metrics, error) {
 	m := &metrics{
 		exchanges: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "stsgate_exchanges_total",
@@ -41,7 +43,8 @@ func newMetrics(reg prometheus.Registerer, endpoints []Endpoint) (*metrics, erro
 			Name: "stsgate_audit_failures_total",
 			Help: "Audit records that could not be written. An exchange without its record is refused.",
 		}),
-		tolerated: map[wstrust.Tolerance]prometheus.Counter{},
+		reportOnly: newReportOnly(live),
+		tolerated:  map[wstrust.Tolerance]prometheus.Counter{},
 	}
 	tolerated := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "stsgate_tolerated_total",
@@ -55,7 +58,7 @@ func newMetrics(reg prometheus.Registerer, endpoints []Endpoint) (*metrics, erro
 			m.durations.WithLabelValues(e.Path, answer)
 		}
 	}
-	for _, c := range []prometheus.Collector{m.exchanges, m.durations, m.inFlight, m.auditFailures, tolerated} {
+	for _, c := range []prometheus.Collector{m.exchanges, m.durations, m.inFlight, m.auditFailures, m.reportOnly, tolerated} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}

@@ -2,11 +2,13 @@ package gateway
 
 import "stsgate/policy"
 
-// gatherPlaces asks where the client's addresses are, as far as policy asks.
-// Where that is not known of one of them, it is not known of the client.
+const placeFacts policy.FactSet = 1<<policy.ClientCountry | 1<<policy.ClientASN
+
+// gatherPlaces asks where the client's addresses are, as far as a rule or the
+// record asks. Where that is not known of one of them, it is not known of the client.
 func (x *exchange) gatherPlaces() {
-	mentioned := x.set.Mentions()
-	country, asn := mentioned.Has(policy.ClientCountry), mentioned.Has(policy.ClientASN)
+	x.read |= (x.set.Mentions() | x.g.c.Record) & placeFacts
+	country, asn := x.read.Has(policy.ClientCountry), x.read.Has(policy.ClientASN)
 	addresses := x.client.Addresses()
 	if len(addresses) == 0 || !country && !asn {
 		return

@@ -37,6 +37,7 @@ func (x *exchange) record(err error) error {
 	if x.decision.Application != nil {
 		application = x.decision.Application.Name
 	}
+	x.g.metrics.reportOnly.add(&x.decision)
 	x.g.metrics.count(x.endpoint.Path, version, application, x.decision.Answer.String(), reasonLabel(err), time.Since(x.start))
 	x.g.logRefusal(x.id, x.client.Addr, err)
 	return err
@@ -77,22 +78,38 @@ func (x *exchange) auditRecord(err error) *audit.Record {
 		Path:        x.endpoint.Path,
 		Status:      http.StatusOK,
 		Node:        x.node,
-		Rule:        x.decision.Rule,
-		Reported:    ruleNames(x.decision.Reported),
 		Revision:    x.set.Revision(),
 	}
 	if err != nil {
 		r.Outcome, r.Status, r.Error = "failure", refusal.Of(err).Row().Status, err.Error()
 	}
-	if x.decision.Answer != policy.NoAnswer {
-		r.Answer = x.decision.Answer.String()
-	}
-	if x.decision.Application != nil {
-		r.Application = x.decision.Application.Name
-	}
+	x.auditDecision(r)
 	x.auditRequest(r, err)
 	x.auditToken(r, err)
 	return r
+}
+
+// usualFacts is the size in bytes that most recorded facts do not exceed.
+const usualFacts = 1 << 10
+
+// auditDecision adds what policy decided, and on which facts.
+func (x *exchange) auditDecision(r *audit.Record) {
+	if !x.decided {
+		return
+	}
+	d := &x.decision
+	r.Effect, r.SecondFactor = d.Effect.String(), d.Obligations.SecondFactor
+	r.Facts = x.facts.AppendJSON(make([]byte, 0, usualFacts), x.read)
+	r.Rule, r.Reported = d.Rule, ruleNames(d.Reported)
+	for rule := range d.Obligations.Rules() {
+		r.Requires = append(r.Requires, rule.Name)
+	}
+	if d.Answer != policy.NoAnswer {
+		r.Answer = d.Answer.String()
+	}
+	if d.Application != nil {
+		r.Application = d.Application.Name
+	}
 }
 
 func ruleNames(rules []*policy.Rule) []string {

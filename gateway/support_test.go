@@ -117,6 +117,7 @@ func newGate(t testing.TB, change func(*gateway.Config)) *gate {
 	if change != nil {
 		change(&c)
 	}
+	g.live = c.Policy
 	if c.Audit == nil {
 		c.Audit = openAudit(t, g.audited)
 	}
@@ -130,7 +131,7 @@ func newGate(t testing.TB, change func(*gateway.Config)) *gate {
 func load(t testing.TB, text string) *policy.Set {
 	t.Helper()
 	set, err := policy.Load(fstest.MapFS{"policy.yaml": {Data: []byte(text)}},
-		policy.Vocabulary{Endpoints: []string{path2005, path13}, Directory: true})
+		policy.Vocabulary{Endpoints: []string{path2005, path13}, Families: []string{"msal-net", "adal", "zeep"}, Directory: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -55,7 +55,7 @@ func Inspect(in Inbound) (*Request, error) {
 	if err := x.open(in.Body, soap.Request); err != nil {
 		return x.r, err
 	}
-	x.r.SOAP = x.env.Version
+	x.r.SOAP, x.r.doc = x.env.Version, x.doc
 	err := x.read()
 	if err != nil {
 		x.salvage()
@@ -67,6 +67,9 @@ func Inspect(in Inbound) (*Request, error) {
 	}
 	return x.r, err
 }
+
+// Document is the scanned message.
+func (r *Request) Document() *soap.Document { return r.doc }
 
 // TokenKind returns the kind of token that is asked for, SAML11 when the
 // request names none. It reports whether the kind is one that can be issued.

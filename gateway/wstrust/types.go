@@ -128,6 +128,7 @@ type Request struct {
 	// has and that are accepted, from a closed list.
 	Tolerated []Tolerance
 
+	doc        *soap.Document
 	tolerances [numTolerances]Tolerance // room for Tolerated
 }
 
