@@ -93,6 +93,7 @@ func (d *daemon) buildGateway(registry *prometheus.Registry) (err error) {
 		Policy:      d.live,
 		Clients:     d.parts.clients,
 		Places:      d.parts.places,
+		Record:      recorded(d.c),
 		Audit:       d.audit,
 		MaxBody:     int64(d.c.Limits.Body),
 		BodyTimeout: d.c.Timeouts.Body,

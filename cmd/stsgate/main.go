@@ -16,13 +16,14 @@ func main() { os.Exit(run(os.Args, os.Stdin, os.Stdout, os.Stderr)) }
 
 // verbs are the program's commands, one file each.
 type verbs struct {
-	Demo    demo       `cmd:"" help:"Start everything on loopback, with generated keys and users, and print commands to try."`
-	Run     runVerb    `cmd:"" help:"Run the gateway."`
-	Check   check      `cmd:"" help:"Check configuration and policy, and exit 0 or 1."`
-	Request request    `cmd:"" help:"Ask any security token service for a token, and say what came."`
-	Inspect inspect    `cmd:"" help:"Explain a captured message, and what the gateway would refuse."`
-	User    userVerbs  `cmd:"" help:"Change the file directory."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Demo    demo        `cmd:"" help:"Start everything on loopback, with generated keys and users, and print commands to try."`
+	Run     runVerb     `cmd:"" help:"Run the gateway."`
+	Check   check       `cmd:"" help:"Check configuration and policy, and exit 0 or 1."`
+	Request request     `cmd:"" help:"Ask any security token service for a token, and say what came."`
+	Inspect inspect     `cmd:"" help:"Explain a captured message, and what the gateway would refuse."`
+	Policy  policyVerbs `cmd:"" help:"Test, explain and replay policy files."`
+	User    userVerbs   `cmd:"" help:"Change the file directory."`
+	Version versionCmd  `cmd:"" help:"Print the version."`
 }
 
 // A console is where a verb reads and writes.

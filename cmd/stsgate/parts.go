@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"stsgate/gateway"
 	"stsgate/gateway/clientip"
@@ -77,36 +76,6 @@ func loadParts(c *config.Config, log *slog.Logger) (*parts, error) {
 		return nil, mistakes{err}
 	}
 	return &p, nil
-}
-
-// untold are the facts that nothing tells in this configuration.
-func untold(c *config.Config) policy.FactSet {
-	s := policy.FactSet(0).With(policy.ClientFamily, policy.ClientFamiliar, policy.SourceFailedUsers, policy.SourceFailures)
-	if c.Places.Country == "" {
-		s = s.With(policy.ClientCountry)
-	}
-	if c.Places.ASN == "" {
-		s = s.With(policy.ClientASN)
-	}
-	return s
-}
-
-// loadPolicy reads the policy files with what only the configuration knows.
-func loadPolicy(c *config.Config) (*policy.Set, error) {
-	v := policy.Vocabulary{
-		Directory: c.Directory != nil, NoFarm: c.Upstream.ADFS == nil, NoIssuer: c.Upstream.Issuer == nil,
-		NoRate: true, Unavailable: untold(c), Now: time.Now(),
-	}
-	for _, e := range endpoints(c) {
-		v.Endpoints = append(v.Endpoints, e.Path)
-	}
-	set, err := policy.Load(os.DirFS(c.Policy), v)
-	if mistakes, ok := errors.AsType[policy.Errors](err); ok {
-		for _, m := range mistakes {
-			m.File = fromHere(filepath.Join(c.Policy, m.File))
-		}
-	}
-	return set, err
 }
 
 // readPrefixes returns what stands in the configuration or in a file; nil is

@@ -162,7 +162,7 @@ type step func(s *story, ts *testscript.TestScript, args []string) error
 func scriptSteps() map[string]step {
 	return map[string]step{
 		"start": (*story).start, "gateway": (*story).gateway, "signal": (*story).signal, "exits": (*story).exits, "exits-with": (*story).exitsWith, "expand": (*story).expand, "log": (*story).log,
-		"ready": (*story).ready, "up": (*story).up, "metric": (*story).metric, "audit": (*story).audit, "audits": (*story).audits, "json": (*story).json,
+		"ready": (*story).ready, "up": (*story).up, "metric": (*story).metric, "audit": (*story).audit, "extract": (*story).extract, "audits": (*story).audits, "json": (*story).json,
 		"farm": (*story).farmStep, "load": (*story).loadStep,
 		"message": (*story).message, "post": (*story).post, "answers": (*story).answers, "fault": (*story).fault, "header": (*story).header, "alike": (*story).alike,
 		"begin": (*story).begin, "finish": (*story).finish, "serves": (*story).serves, "renew": (*story).renew, "places": (*story).places,

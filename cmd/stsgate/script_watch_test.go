@@ -165,6 +165,25 @@ func (s *story) audit(ts *testscript.TestScript, args []string) error {
 	return look(ts, all[len(all)-1], args)
 }
 
+// extract KEY FILE writes what a key of the last record holds, as JSON.
+func (s *story) extract(ts *testscript.TestScript, args []string) error {
+	if len(args) != 2 {
+		return misuse("usage: extract KEY FILE")
+	}
+	all, err := records(ts)
+	if err != nil {
+		return err
+	}
+	if len(all) == 0 || all[len(all)-1][args[0]] == nil {
+		return misuse("no record, or one without " + args[0])
+	}
+	b, err := json.Marshal(all[len(all)-1][args[0]])
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(ts.MkAbs(args[1]), b, 0o600)
+}
+
 // look holds an object against conditions as matches does, and makes a
 // variable of each ENV:=KEY.
 func look(ts *testscript.TestScript, object map[string]any, conditions []string) error {
