@@ -188,6 +188,10 @@ func (r *reader) lifetime(n *yaml.Node) time.Duration {
 
 // duration reads a duration; like shows some.
 func (r *reader) duration(n *yaml.Node, like string) (time.Duration, bool) {
+	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!int" {
+		r.fail(n, "want a duration such as %s, got a number without a unit", like)
+		return 0, false
+	}
 	s, ok := r.text(n, "a duration such as "+like)
 	if !ok {
 		return 0, false

@@ -238,6 +238,14 @@ func TestWhenAddresses(t *testing.T) {
 	}
 }
 
+// A method's types are named without the compiler's own marks.
+func TestWhenMethodOnOtherType(t *testing.T) {
+	_, errs := readWhen(t, `when: client.address.startsWith("10.")`, whenVocabulary)
+	if got, want := errs.Error(), "f.yaml:1:32: startsWith does not take net.IP and string"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 // POL-01: every mistake in an expression has its own place in the file.
 func TestWhenMistakes(t *testing.T) {
 	for _, test := range []struct{ content, want string }{

@@ -124,7 +124,11 @@ func (w *whenReader) say(msg string) string {
 		return fmt.Sprintf("unknown name %q", m[1])
 	}
 	if m := noOverload.FindStringSubmatch(msg); m != nil {
-		return fmt.Sprintf("%s does not take %s", strings.Trim(m[1], "_@"), strings.ReplaceAll(m[2], ".(", " and "))
+		takes := m[2]
+		if target, args, ok := strings.Cut(takes, ".("); ok { // of a method
+			takes = target + " and " + strings.TrimSuffix(args, ")")
+		}
+		return fmt.Sprintf("%s does not take %s", strings.Trim(m[1], "_@"), takes)
 	}
 	msg, isSyntax := strings.CutPrefix(expecting.ReplaceAllString(msg, ""), "Syntax error: ")
 	switch {
