@@ -238,6 +238,9 @@ func load(t *testing.T, dir string, tree map[string]any) *config.Config {
 func field(v reflect.Value, path string) reflect.Value {
 	first, rest, more := strings.Cut(path, ".")
 	for v.Kind() == reflect.Pointer {
+		if v.IsNil() { // what is not there has keys that are not there
+			v = reflect.New(v.Type().Elem())
+		}
 		v = v.Elem()
 	}
 	if v.Kind() == reflect.Slice {

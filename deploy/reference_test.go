@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"cmp"
 	"fmt"
 	"go/doc/comment"
 	"go/parser"
@@ -200,31 +201,37 @@ func tolerancesSection() string {
 func auditSection(t *testing.T) string {
 	fields := comments(t, "../gateway/audit")
 	var rows [][]string
-	for f := range reflect.TypeFor[audit.Record]().Fields() {
+	for _, f := range auditFields() {
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		present := "always"
 		if options != "" {
 			present = "if any"
 		}
-		rows = append(rows, []string{code(name), present, plain(fields["Record."+f.Name])})
+		rows = append(rows, []string{code(name), present, plain(cmp.Or(fields["Record."+f.Name], fields["Line."+f.Name]))})
 	}
 	return "One line of JSON for every exchange, on the disk before the client is answered. The names are those of the Elastic Common\n" +
-		"Schema 8, flattened; what the schema has no name for stands under `labels`.\n\n" +
+		"Schema 8, flattened; what the schema has no name for stands under `labels`. Each line ends with its place in a chain, which\n" +
+		"`stsgate audit verify` follows.\n\n" +
 		table([]string{"Field", "Present", "Meaning"}, rows)
+}
+
+// auditFields are the fields of a line of the audit log.
+func auditFields() []reflect.StructField {
+	return slices.DeleteFunc(reflect.VisibleFields(reflect.TypeFor[audit.Line]()), func(f reflect.StructField) bool { return f.Anonymous })
 }
 
 // TestAuditFields holds that each field is documented, and named as the
 // Elastic Common Schema does.
 func TestAuditFields(t *testing.T) {
-	sets := []string{"client", "destination", "error", "event", "http", "labels", "rule", "service", "source", "tls", "transaction", "url", "user", "user_agent"}
+	sets := []string{"client", "destination", "error", "event", "hash", "host", "http", "labels", "rule", "service", "source", "tls", "transaction", "url", "user", "user_agent"}
 	fields := comments(t, "../gateway/audit")
-	for f := range reflect.TypeFor[audit.Record]().Fields() {
+	for _, f := range auditFields() {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		set, rest, _ := strings.Cut(name, ".")
-		if name != "@timestamp" && (!slices.Contains(sets, set) || !regexp.MustCompile(`^[a-z_]+(\.[a-z_]+)*$`).MatchString(rest)) {
+		if name != "@timestamp" && (!slices.Contains(sets, set) || !regexp.MustCompile(`^[a-z_]+(\.[a-z_]+)*$|^sha256$`).MatchString(rest)) {
 			t.Errorf("%s: %q is no name of the schema", f.Name, name)
 		}
-		if c := fields["Record."+f.Name]; !strings.HasSuffix(c, ".") {
+		if c := cmp.Or(fields["Record."+f.Name], fields["Line."+f.Name]); !strings.HasSuffix(c, ".") {
 			t.Errorf("%s: got comment %q, want a sentence", f.Name, c)
 		}
 	}

@@ -68,8 +68,7 @@ func newDaemon(c *config.Config, log *slog.Logger) (_ *daemon, err error) {
 	if d.metrics, err = newMetrics(registry); err != nil {
 		return nil, err
 	}
-	d.audit, err = audit.Open(audit.Config{File: c.Audit.File, Wrote: d.metrics.auditWrote})
-	if err != nil {
+	if err = d.openAudit(registry); err != nil {
 		return nil, err
 	}
 	if err := d.buildGateway(registry); err != nil {

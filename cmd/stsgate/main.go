@@ -22,6 +22,7 @@ type verbs struct {
 	Request request     `cmd:"" help:"Ask any security token service for a token, and say what came."`
 	Inspect inspect     `cmd:"" help:"Explain a captured message, and what the gateway would refuse."`
 	Policy  policyVerbs `cmd:"" help:"Test, explain and replay policy files."`
+	Audit   auditVerbs  `cmd:"" help:"Read the audit log back."`
 	User    userVerbs   `cmd:"" help:"Change the file directory."`
 	Version versionCmd  `cmd:"" help:"Print the version."`
 }

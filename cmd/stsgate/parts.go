@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto"
+	"crypto/ed25519"
 	"crypto/x509"
 	"errors"
 	"log/slog"
@@ -32,7 +33,8 @@ type parts struct {
 	farmCA       *x509.CertPool      // nil without a farm
 	farmSigners  []*x509.Certificate // nil for those in the farm's metadata
 	signingCert  *x509.Certificate
-	signingKey   crypto.Signer // nil without an issuer
+	signingKey   crypto.Signer      // nil without an issuer
+	auditKey     ed25519.PrivateKey // nil without checkpoints
 }
 
 // loadParts loads all parts and reports what is wrong with any of them.
@@ -70,6 +72,10 @@ func loadParts(c *config.Config, log *slog.Logger) (*parts, error) {
 		p.signingCert, err = readCertificate(i.Signing.Certificate)
 		collect(err)
 		p.signingKey, err = readKey(i.Signing.Key)
+		collect(err)
+	}
+	if k := c.Audit.Checkpoints; k != nil {
+		p.auditKey, err = readAuditKey(k.Key)
 		collect(err)
 	}
 	if err := errors.Join(errs...); err != nil {

@@ -167,6 +167,31 @@ func TestInjection(t *testing.T) {
 	}
 }
 
+// AUD-06: a line has at most 8 KiB, whatever a client or a policy puts into it.
+func TestLongestLine(t *testing.T) {
+	l, file := open(t)
+	defer l.Close()
+	evil := strings.Repeat("\u2028<", 500)
+	r := &audit.Record{UserAgent: evil, UserName: evil, AppliesTo: evil, TokenType: evil, Error: evil, Facts: []byte(`{"user":"` + strings.Repeat("x", 7000) + `"}`)}
+	for range 20 {
+		r.Forwarded = append(r.Forwarded, netip.MustParseAddr("2001:db8:1111:2222:3333:4444:5555:6666"))
+	}
+	for range 60 {
+		r.Reported, r.Requires = append(r.Reported, strings.Repeat("r", 60)), append(r.Requires, strings.Repeat("q", 60))
+	}
+	if err := l.Append(r); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := lines(t, file)[0]
+	if len(b) > 8<<10 || got["labels.clipped"] != true || got["labels.facts"] != nil {
+		t.Errorf("%d bytes: %s", len(b), b)
+	}
+}
+
 func BenchmarkAppend16(b *testing.B) {
 	l, _ := open(b)
 	defer l.Close()

@@ -16,7 +16,7 @@ import (
 type Record struct {
 	// When the request was received, UTC.
 	Time time.Time `json:"@timestamp"`
-	// What the exchange was: issue-token for a request that reached a trust endpoint, request for any other.
+	// What the exchange was: issue-token for a request that reached a trust endpoint, request for any other. The log's own lines are audit-checkpoint, with a note in labels.checkpoint that is signed over all lines before, and audit-recovered, which has length and hash of what a crash left of the line before.
 	Action string `json:"event.action"`
 	// success when a token was released, otherwise failure.
 	Outcome string `json:"event.outcome"`
@@ -24,6 +24,12 @@ type Record struct {
 	Reason string `json:"event.reason"`
 	// From the receipt of the request to this record, in nanoseconds.
 	Duration time.Duration `json:"event.duration"`
+	// For requests that were refused before there was a message to read, how many there were of the source and the reason since event.start; the rest of the line is of the latest. Absent for one.
+	Count int `json:"labels.count,omitempty"`
+	// When the first of labels.count was received.
+	Start time.Time `json:"event.start,omitzero"`
+	// true when the sources are so many that they are counted together: the address is that of one of them.
+	Others bool `json:"labels.other_sources,omitempty"`
 	// The transaction id, which the client finds in a fault's text.
 	Transaction string `json:"transaction.id"`
 
@@ -84,15 +90,39 @@ type Record struct {
 	Node string `json:"destination.address,omitempty"`
 	// The id of the assertion that was released.
 	AssertionID string `json:"labels.assertion_id,omitempty"`
+	// The digest of that assertion: SHA-256 of its exclusive canonical form without its signature, or of that of the EncryptedData.
+	AssertionHash string `json:"hash.sha256,omitempty"`
 	// When that assertion expires.
 	NotOnOrAfter time.Time `json:"labels.not_on_or_after,omitzero"`
+	// true when the token was encrypted: nothing is known of what it says, its id included.
+	Encrypted bool `json:"labels.token_encrypted,omitempty"`
 
 	// The cause of a refusal, for the operator.
 	Error string `json:"error.message,omitempty"`
+	// true when the record was too long: texts and lists in it are shorter than they were, or the facts are left out.
+	Clipped bool `json:"labels.clipped,omitempty"`
 }
 
-// maxText is the longest text of a field, in bytes (security.md, AUD-06).
-const maxText = 512
+// A Line is a record as it stands in the log, with its place in the chain.
+type Line struct {
+	Record
+
+	// The name of this gateway's machine.
+	Host string `json:"host.name"`
+	// The number of the line in the chain, from 1. Files that follow each other by rotation are one chain.
+	Sequence uint64 `json:"event.sequence"`
+	// The event.hash of the line before, or zeros before the first.
+	Previous string `json:"labels.previous_hash"`
+	// SHA-256 of this line, in hex: of its bytes before ,"event.hash".
+	Hash string `json:"event.hash"`
+}
+
+const (
+	// maxText is the longest text of a field, and maxLine the longest line
+	// without its place in the chain, in bytes (security.md, AUD-06).
+	maxText = 512
+	maxLine = 7600
+)
 
 // line encodes the record as one line of JSON. Texts that a client chose are
 // clipped, and characters that a terminal or a reader could take for markup
@@ -103,34 +133,56 @@ func (r *Record) line() ([]byte, error) {
 		*s = clean(*s)
 	}
 	c.Facts = nil
+	facts := r.Facts
 	b, err := json.Marshal(&c)
+	if err == nil && len(b)+len(facts) > maxLine {
+		c.clip()
+		b, err = json.Marshal(&c)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if len(r.Facts) == 0 {
+	if len(facts) == 0 || len(b)+len(facts) > maxLine {
 		return append(b, '\n'), nil
 	}
 	// They are a line of JSON already; Marshal would read them once more.
 	const key = `,"labels.facts":`
-	b = slices.Grow(b, len(key)+len(r.Facts)+1)
-	b = append(append(b[:len(b)-1], key...), r.Facts...)
+	b = slices.Grow(b, len(key)+len(facts)+1)
+	b = append(append(b[:len(b)-1], key...), facts...)
 	return append(b, "}\n"...), nil
+}
+
+// clip takes from a record what made it too long: lists, and texts that were
+// chosen to grow when they are written.
+func (r *Record) clip() {
+	const texts, entries = 128, 16
+	for _, s := range []*string{&r.UserAgent, &r.UserName, &r.AppliesTo, &r.TokenType, &r.Error, &r.AssertionID} {
+		*s = cut(*s, texts)
+	}
+	r.Forwarded = r.Forwarded[:min(len(r.Forwarded), entries)]
+	r.Reported = r.Reported[:min(len(r.Reported), entries)]
+	r.Requires = r.Requires[:min(len(r.Requires), entries)]
+	r.Clipped = true
 }
 
 // clean replaces control, format (bidi) and invalid characters by U+FFFD and
 // clips the text at maxText bytes.
 func clean(s string) string {
-	if len(s) > maxText {
-		cut := maxText
-		for cut > 0 && !utf8.RuneStart(s[cut]) {
-			cut--
-		}
-		s = s[:cut]
-	}
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029' {
 			return utf8.RuneError
 		}
 		return r
-	}, s)
+	}, cut(s, maxText))
+}
+
+// cut returns the start of s, at most n bytes and whole characters.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
 }

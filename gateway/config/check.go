@@ -123,6 +123,7 @@ func (d *decoder) sizes(c *Config) {
 	}{
 		{"limits.body", c.Limits.Body, 4 << 10, 64 << 10},
 		{"limits.headers", c.Limits.Headers, 4 << 10, 64 << 10},
+		{"audit.reserve", c.Audit.Reserve, 1 << 20, 1 << 30},
 	} {
 		if s.value < s.least || s.value > s.most {
 			d.checkf(s.path, "want %v to %v, got %v", s.least, s.most, s.value)

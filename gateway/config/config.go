@@ -244,6 +244,28 @@ type Audit struct {
 	// those that a rule in force asks for; or all, so that stsgate policy replay
 	// can try rules that ask for others. Default: used. Takes effect on restart.
 	Facts AuditFacts `yaml:"facts"`
+	// Reserve is the room on the disk that is kept behind the file, in bytes or
+	// with KiB or MiB, for the records of requests that are under way when
+	// the disk is full; then no other is taken until there is room again. Default:
+	// 64MiB, from 1MiB to 1024MiB. Takes effect on restart.
+	Reserve Size `yaml:"reserve"`
+	// Checkpoints are signed statements in the log about all lines before them,
+	// one every 1,000 lines and every minute with any, and one when the file is
+	// rotated and when the gateway stops. Default: absent, so that whoever can
+	// write the file can write all of it anew. Takes effect on restart.
+	Checkpoints *Checkpoints `yaml:"checkpoints"`
+}
+
+// Checkpoints are signed statements about the audit log.
+type Checkpoints struct {
+	// Key is a PEM file with the Ed25519 private key that signs them, for nothing
+	// else: openssl genpkey -algorithm ed25519. Required. Takes effect on restart.
+	Key string `yaml:"key" check:"required,file"`
+	// File gets a copy of each, so that a log whose end was cut off can be told
+	// from one that is whole. It must be where whoever can write the log cannot:
+	// another machine's disk. What it cannot take is tried again with the next
+	// checkpoint, and nobody waits for it. Default: absent. Takes effect on restart.
+	File string `yaml:"file" check:"path"`
 }
 
 // Limits bounds what a client may send, and how much clients may have open at a
@@ -332,7 +354,7 @@ func Defaults() *Config {
 			Requests: 1000, RequestsPerSource: 250,
 		},
 		Timeouts: Timeouts{Header: 5 * time.Second, Body: 10 * time.Second, Idle: 60 * time.Second, Drain: 70 * time.Second},
-		Audit:    Audit{Facts: UsedFacts},
+		Audit:    Audit{Facts: UsedFacts, Reserve: 64 << 20, Checkpoints: new(Checkpoints)},
 		Log:      Log{Level: "info"},
 	}
 }

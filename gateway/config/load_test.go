@@ -25,7 +25,7 @@ func place(t *testing.T, fixture string) string {
 	if err := os.Mkdir(filepath.Join(folder, "policies"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range []string{"tls.crt", "tls.key", "sign.crt", "sign.key", "adfs-ca.pem", "adfs-signing.pem", "users.yaml", "exchange-online.txt", "country.mmdb", "asn.mmdb"} {
+	for _, f := range []string{"tls.crt", "tls.key", "sign.crt", "sign.key", "adfs-ca.pem", "adfs-signing.pem", "users.yaml", "exchange-online.txt", "country.mmdb", "asn.mmdb", "audit.key"} {
 		if err := os.WriteFile(filepath.Join(folder, f), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -90,7 +90,7 @@ func TestLoadMinimal(t *testing.T) {
 			Timeouts: config.ADFSTimeouts{Dial: 3 * time.Second, Answer: 20 * time.Second},
 		}},
 		Policy: in("policies"),
-		Audit:  config.Audit{File: in("audit.jsonl"), Facts: config.UsedFacts},
+		Audit:  config.Audit{File: in("audit.jsonl"), Facts: config.UsedFacts, Reserve: 64 << 20},
 		Limits: config.Limits{
 			Body: 65536, Headers: 16384, Connections: 10_000, ConnectionsPerSource: 2000,
 			Handshakes: 1000, HandshakesPerSource: 20, Requests: 1000, RequestsPerSource: 250,
@@ -140,7 +140,8 @@ func TestLoadFull(t *testing.T) {
 		Directory: &config.Directory{File: in("users.yaml")},
 		Places:    config.Places{Country: in("country.mmdb"), ASN: in("asn.mmdb")},
 		Policy:    in("policies"),
-		Audit:     config.Audit{File: "/var/log/stsgate/audit.jsonl", Facts: config.AllFacts},
+		Audit: config.Audit{File: "/var/log/stsgate/audit.jsonl", Facts: config.AllFacts, Reserve: 16 << 20,
+			Checkpoints: &config.Checkpoints{Key: in("audit.key"), File: "/mnt/elsewhere/gw1.jsonl"}},
 		Limits: config.Limits{
 			Body: 32 << 10, Headers: 8192, Connections: 1, ConnectionsPerSource: 2,
 			Handshakes: 3, HandshakesPerSource: 4, Requests: 5, RequestsPerSource: 50_000,
