@@ -45,13 +45,18 @@ func (d *policyDir) load() (*policy.Set, fs.FS, error) {
 		}
 		v = vocabulary(c)
 	}
-	if info, err := os.Stat(d.Dir); err != nil || !info.IsDir() {
-		return nil, nil, usageError{fmt.Errorf("%s is not a directory of policy files", d.Dir)}
+	return loadDir(d.Dir, v)
+}
+
+// loadDir reads the policy files of a directory that the user names.
+func loadDir(dir string, v policy.Vocabulary) (*policy.Set, fs.FS, error) {
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return nil, nil, usageError{fmt.Errorf("%s is not a directory of policy files", dir)}
 	}
-	fsys := os.DirFS(d.Dir)
+	fsys := os.DirFS(dir)
 	set, err := policy.Load(fsys, v)
 	if err != nil {
-		return nil, nil, mistakes{placed(d.Dir, err)}
+		return nil, nil, mistakes{placed(dir, err)}
 	}
 	return set, fsys, nil
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"stsgate/gateway/config"
+	"stsgate/policy"
 )
 
 type runVerb struct {
@@ -96,16 +97,19 @@ func (s *signals) serve(d *daemon) error {
 }
 
 type check struct {
-	Config string `short:"c" required:"" placeholder:"FILE" help:"The configuration, stsgate.yaml."`
+	Config  string `short:"c" required:"" placeholder:"FILE" help:"The configuration, stsgate.yaml."`
+	Against string `placeholder:"DIR" help:"The policy that this one is to replace: what can let more pass is printed."`
 }
 
 // Help shows examples.
 func (check) Help() string {
 	return `Every mistake in every file is printed as file:line:column: message. The exit code is 1 when there
-is one, 0 otherwise; warnings do not change it. Nothing is listened on and nothing is written.
+is one, 0 otherwise; warnings, and what is weaker than before, do not change it. Nothing is listened on
+and nothing is written.
 
-Example:
-  stsgate check -c /etc/stsgate/stsgate.yaml`
+Examples:
+  stsgate check -c /etc/stsgate/stsgate.yaml
+  stsgate check -c stsgate.yaml --against /etc/stsgate/policies`
 }
 
 // Run checks what run would load.
@@ -122,9 +126,27 @@ func (v *check) Run(c *console) error {
 		w.File = fromHere(filepath.Join(cfg.Policy, w.File))
 		fmt.Fprintln(c.out, "warning:", w)
 	}
+	if v.Against != "" {
+		if err := weaker(c.out, cfg, v.Against, p.policy); err != nil {
+			return err
+		}
+	}
 	_, err = fmt.Fprintf(c.out, "%s: ok, policy revision %s: %d rules, %d applications\n",
 		v.Config, p.policy.Revision(), len(p.policy.Rules()), len(p.policy.Applications()))
 	return err
+}
+
+// weaker prints the edits of a policy directory that can let more pass
+// (security.md, POL-05). What is gone has its place in the directory that was.
+func weaker(w io.Writer, cfg *config.Config, was string, now *policy.Set) error {
+	set, _, err := loadDir(was, vocabulary(cfg))
+	if err != nil {
+		return err
+	}
+	for _, edit := range policy.Weaker(set, now) {
+		fmt.Fprintln(w, "weaker:", edit)
+	}
+	return nil
 }
 
 // mistakes are what is wrong with files, one a line as editors read them.
