@@ -155,12 +155,14 @@ func recordedDecision(line []byte) (*policy.Recorded, error) {
 	if err != nil {
 		return nil, err
 	}
-	if d.Facts == nil {
+	if d.Effect == "" {
 		return nil, errNoDecision
 	}
-	r := &policy.Recorded{Rule: d.Rule, Requires: d.Requires, User: d.User}
-	if r.Facts, r.Missing, err = policy.ParseRecorded(d.Facts); err != nil {
-		return nil, err
+	r := &policy.Recorded{Rule: d.Rule, Requires: d.Requires, User: d.User, Missing: policy.AllFacts}
+	if d.Facts != nil { // a record that would have been too long has none
+		if r.Facts, r.Missing, err = policy.ParseRecorded(d.Facts); err != nil {
+			return nil, err
+		}
 	}
 	r.Was, err = policy.ParseVerdict(d.Effect, d.Answer, d.SecondFactor)
 	return r, err

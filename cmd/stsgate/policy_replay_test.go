@@ -84,7 +84,7 @@ func TestReplayReadsEachLine(t *testing.T) {
 	if len(lines) < 2*chunk {
 		t.Fatalf("got %d bytes, want some chunks", len(lines))
 	}
-	long := `{"labels.effect":"` + strings.Repeat("x", 2*chunk) + `"}`
+	long := `{"error.message":"` + strings.Repeat("x", 2*chunk) + `"}`
 	for name, tt := range map[string]struct {
 		in              string
 		lines, w, wrong int
@@ -95,12 +95,16 @@ func TestReplayReadsEachLine(t *testing.T) {
 		"a long line":            {"{}\n" + long + "\n{}\n", 3, 3, 0},
 		"a chunk to the byte":    {exact(chunk) + "{}\n", 2, 2, 0},
 		"a line that is none":    {"{}\nx\n", 2, 1, 1},
+		"no facts":               {`{"labels.effect":"allow","labels.answer":"issue"}` + "\n", 1, 0, 0},
 		"an empty line":          {"{}\n\n{}\n", 3, 2, 1},
 		"a verdict that is none": {`{"labels.effect":"maybe","labels.facts":{}}` + "\n", 1, 0, 1},
 	} {
 		r := new(replayed)
 		if err := r.read(iotest.HalfReader(strings.NewReader(tt.in)), set); err != nil {
 			t.Errorf("%s: %v", name, err)
+		}
+		if name == "no facts" && r.Undecided != 1 {
+			t.Error("decided without facts")
 		}
 		decided := r.Unchanged + r.Undecided + changed(r.Changes())
 		if r.lines != tt.lines || r.without != tt.w || r.broken != tt.wrong || r.lines != decided+r.without+r.broken || (r.why == "") != (r.broken == 0) {

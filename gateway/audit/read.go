@@ -18,7 +18,7 @@ type Decision struct {
 	// User is the name of the account or, where it did not resolve, a hash.
 	User string
 	// Facts are those that were decided on, as policy.ParseRecorded reads them;
-	// nil where policy was not asked.
+	// nil where policy was not asked, or the record would have been too long.
 	Facts []byte
 }
 
