@@ -24,6 +24,10 @@ type place struct {
 	line, column int
 }
 
+func (p place) errorf(format string, args ...any) *Error {
+	return &Error{p.file, p.line, p.column, fmt.Sprintf(format, args...)}
+}
+
 func (r *reader) at(n *yaml.Node) place { return place{r.file, n.Line, n.Column} }
 
 func (r *reader) fail(n *yaml.Node, format string, args ...any) {

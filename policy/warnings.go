@@ -1,9 +1,6 @@
 package policy
 
-import (
-	"fmt"
-	"time"
-)
+import "time"
 
 // Warnings lists what a correct set probably does not mean, as of now:
 // networks that no rule mentions, rules in the shadow of others, allows that
@@ -12,7 +9,7 @@ import (
 func (s *Set) Warnings(now time.Time) Errors {
 	var all Errors
 	warn := func(at place, format string, args ...any) {
-		all = append(all, &Error{at.file, at.line, at.column, fmt.Sprintf(format, args...)})
+		all = append(all, at.errorf(format, args...))
 	}
 	for _, n := range s.networks {
 		if !n.used {

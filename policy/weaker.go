@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -9,11 +8,12 @@ import (
 )
 
 // Weaker compares a set with the one that is to replace it, and lists the edits
-// that can let more pass, or let it pass with less (security.md, POL-05): each
-// has the place in the new files or, for what is gone, in the old ones. Words
-// are compared, not what they mean: a set that says the same otherwise may be
-// listed, and one that loosens by what its directory or farm does is not.
-func Weaker(old, next *Set) Errors {
+// that can let more pass, or let it pass with less (security.md, POL-05): what
+// is gone with its place in the old files, and the others with theirs in the
+// new ones. Words are compared, not what they mean: a set that says the same
+// otherwise may be listed, and one that loosens by what its directory or farm
+// does is not.
+func Weaker(old, next *Set) (gone, edits Errors) {
 	w := weakening{old: old, next: next, was: make(map[string]*Rule)}
 	for _, r := range old.rules {
 		w.was[r.Name] = r
@@ -27,7 +27,7 @@ func Weaker(old, next *Set) Errors {
 		switch {
 		case r.Effect == Allow || r.ReportOnly || kept[r.identity()]:
 		case now == nil:
-			w.add(r.at, "rule %q is gone: it would %s", r.Name, r.Does())
+			w.gone = append(w.gone, r.at.errorf("rule %q is gone: it would %s", r.Name, r.Does()))
 		case now.Effect != r.Effect:
 			w.add(now.at, "rule %q no longer would %s", r.Name, r.Does())
 		case now.ReportOnly:
@@ -39,17 +39,17 @@ func Weaker(old, next *Set) Errors {
 	w.allows()
 	w.networks()
 	w.applications()
-	return w.all.sorted()
+	return w.gone.sorted(), w.edits.sorted()
 }
 
 type weakening struct {
-	old, next *Set
-	was       map[string]*Rule
-	all       Errors
+	old, next   *Set
+	was         map[string]*Rule
+	gone, edits Errors
 }
 
 func (w *weakening) add(at place, format string, args ...any) {
-	w.all = append(w.all, &Error{at.file, at.line, at.column, fmt.Sprintf(format, args...)})
+	w.edits = append(w.edits, at.errorf(format, args...))
 }
 
 // rule returns the rule of that name, or nil.

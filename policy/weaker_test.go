@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -58,9 +59,13 @@ func TestWeaker(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := policy.Weaker(load(t, preamble+tt.old), load(t, preamble+tt.next)).Error()
+			gone, edits := policy.Weaker(load(t, preamble+tt.old), load(t, preamble+tt.next))
+			got := slices.Concat(gone, edits).Error()
 			if tt.want == "" && got != "" || !strings.Contains(got, tt.want) || strings.Count(got, "\n") > 0 {
 				t.Errorf("got %q, want %q", got, tt.want)
+			}
+			if strings.Contains(tt.want, "is gone") != (len(gone) > 0) {
+				t.Errorf("got %v in the old files and %v in the new ones", gone, edits)
 			}
 		})
 	}
@@ -85,12 +90,13 @@ func TestWeakerNames(t *testing.T) {
 		if next == preamble {
 			t.Fatalf("%q is not in the files", tt.from)
 		}
-		if got := policy.Weaker(load(t, preamble+rule), load(t, next+rule)).Error(); !strings.Contains(got, tt.want) || (got == "") != (tt.want == "") {
+		gone, edits := policy.Weaker(load(t, preamble+rule), load(t, next+rule))
+		if got := edits.Error(); len(gone) > 0 || !strings.Contains(got, tt.want) || (got == "") != (tt.want == "") {
 			t.Errorf("%s: got %q, want %q", tt.to, got, tt.want)
 		}
 	}
 	hidden := strings.Replace(preamble, "answer: issue}", "answer: issue, oracle: hide}", 1)
-	if got := policy.Weaker(load(t, hidden+rule), load(t, preamble+rule)).Error(); !strings.Contains(got, `application "payroll" no longer hides`) {
-		t.Errorf("got %q", got)
+	if _, edits := policy.Weaker(load(t, hidden+rule), load(t, preamble+rule)); !strings.Contains(edits.Error(), `application "payroll" no longer hides`) {
+		t.Errorf("got %q", edits)
 	}
 }

@@ -98,7 +98,7 @@ func (s *signals) serve(d *daemon) error {
 
 type check struct {
 	Config  string `short:"c" required:"" placeholder:"FILE" help:"The configuration, stsgate.yaml."`
-	Against string `placeholder:"DIR" help:"The policy that this one is to replace: what can let more pass is printed."`
+	Against string `placeholder:"DIR" help:"The policy directory in force: list the edits that let more pass than it does, or let it pass with less."`
 }
 
 // Help shows examples.
@@ -107,9 +107,15 @@ func (check) Help() string {
 is one, 0 otherwise; warnings, and what is weaker than before, do not change it. Nothing is listened on
 and nothing is written.
 
+With --against each edit of the policy that lets more pass than that directory does is a line that begins
+with "weaker:"; a rule that is gone has its place there. Whether somebody has to agree is for a merge to
+say: a reload asks nobody, and has the same list in the log, in the audit log and, counted, in a metric.
+
 Examples:
   stsgate check -c /etc/stsgate/stsgate.yaml
-  stsgate check -c stsgate.yaml --against /etc/stsgate/policies`
+  git worktree add /tmp/in-force origin/main
+  stsgate check -c stsgate.yaml --against /tmp/in-force/policies | tee check.txt
+  if grep -q ^weaker: check.txt; then echo needs a second approval; fi`
 }
 
 // Run checks what run would load.
@@ -122,12 +128,15 @@ func (v *check) Run(c *console) error {
 	if err != nil {
 		return err
 	}
+	for _, w := range writableByOthers(cfg.Policy) {
+		fmt.Fprintln(c.out, "warning:", w)
+	}
 	for _, w := range p.policy.Warnings(time.Now()) {
 		w.File = fromHere(filepath.Join(cfg.Policy, w.File))
 		fmt.Fprintln(c.out, "warning:", w)
 	}
 	if v.Against != "" {
-		if err := weaker(c.out, cfg, v.Against, p.policy); err != nil {
+		if err := v.compare(c, cfg, p.policy); err != nil {
 			return err
 		}
 	}
@@ -136,17 +145,18 @@ func (v *check) Run(c *console) error {
 	return err
 }
 
-// weaker prints the edits of a policy directory that can let more pass
-// (security.md, POL-05). What is gone has its place in the directory that was.
-func weaker(w io.Writer, cfg *config.Config, was string, now *policy.Set) error {
-	set, _, err := loadDir(was, vocabulary(cfg))
+// compare prints what is weaker than in the policy in force.
+func (v *check) compare(c *console, cfg *config.Config, next *policy.Set) error {
+	old, _, err := loadDir(v.Against, vocabulary(cfg))
 	if err != nil {
 		return err
 	}
-	for _, edit := range policy.Weaker(set, now) {
-		fmt.Fprintln(w, "weaker:", edit)
+	edits := weaker(policySet{old, v.Against}, policySet{next, cfg.Policy})
+	for _, e := range edits {
+		fmt.Fprintln(c.out, "weaker:", e)
 	}
-	return nil
+	_, err = fmt.Fprintf(c.out, "%s: policy revision %s: edits that let more pass, or let it pass with less: %d\n", v.Against, old.Revision(), len(edits))
+	return err
 }
 
 // mistakes are what is wrong with files, one a line as editors read them.
