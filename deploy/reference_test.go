@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"stsgate/gateway/audit"
+	"stsgate/gateway/family"
 	"stsgate/gateway/refusal"
 	"stsgate/gateway/wstrust"
 	"stsgate/policy"
@@ -91,15 +92,28 @@ func policySection(t *testing.T) string {
 	var b strings.Builder
 	b.WriteString("The files in the folder that the key `policy` of the configuration names.\n\n")
 	b.WriteString(packageComment(t, "../policy/doc.go", "The language", map[string]string{"Keys": "#keys-of-a-file", "Conflict": "#refusals"}))
+	b.WriteString(keyTables(policy.Keys()))
+	fmt.Fprintf(&b, "\n### Facts\n\nWhat `when` and files of facts call by these names. A claim is what the client chooses freely: it never grants alone. What costs a\n"+
+		"look-up is looked up when a rule asks for it, or for the audit record.\n\n%s", factsTable())
+	fmt.Fprintf(&b, "\n### Families\n\nThe values of `client.family`.\n\n%s", familiesTable())
+	b.WriteString("\n### Tests\n\n")
+	b.WriteString(packageComment(t, "../policy/doc.go", "Tests", nil))
+	b.WriteString(keyTables(policy.TestKeys()))
+	return b.String()
+}
+
+// keyTables has a table for each place that keys stand in.
+func keyTables(keys []policy.Key) string {
+	var b strings.Builder
 	var places []string
-	for _, k := range policy.Keys() {
+	for _, k := range keys {
 		if !slices.Contains(places, k.Place) {
 			places = append(places, k.Place)
 		}
 	}
 	for _, place := range places {
 		var rows [][]string
-		for _, k := range policy.Keys() {
+		for _, k := range keys {
 			if k.Place == place {
 				rows = append(rows, []string{code(k.Name), plain(k.Type), plain(k.Meaning)})
 			}
@@ -111,6 +125,29 @@ func policySection(t *testing.T) string {
 		fmt.Fprintf(&b, "\n### Keys of %s %s\n\n%s", article, place, table([]string{"Key", "Value", "Meaning"}, rows))
 	}
 	return b.String()
+}
+
+func factsTable() string {
+	var rows [][]string
+	for _, f := range policy.FactInfos() {
+		var kinds []string
+		if f.Claim {
+			kinds = append(kinds, "claim")
+		}
+		if f.LookUp {
+			kinds = append(kinds, "look-up")
+		}
+		rows = append(rows, []string{code(f.Name), f.Type, strings.Join(kinds, ", "), plain(f.Meaning)})
+	}
+	return table([]string{"Fact", "Value", "Kind", "Meaning"}, rows)
+}
+
+func familiesTable() string {
+	var rows [][]string
+	for _, f := range family.Names() {
+		rows = append(rows, []string{code(string(f.Name)), plain(f.Doc)})
+	}
+	return table([]string{"Family", "Software"}, rows)
 }
 
 // packageComment renders one section of a package's comment. What it refers to

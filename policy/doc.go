@@ -81,4 +81,34 @@
 //
 // A mistake anywhere refuses the whole set, and all mistakes of all files are
 // reported at once, as file:line:column: message.
+//
+// # Tests
+//
+// Files *_test.yaml beside the policy files say what is decided on the facts
+// of a request:
+//
+//	defaults:
+//	  client: {address: 198.51.100.7, country: DE}
+//	  request: {applies_to: "urn:payroll", version: "1.3"}
+//	tests:
+//	  - name: staff may use payroll from the offices
+//	    facts: {user: {groups: [staff]}}
+//	    expect: {effect: allow, rules: [staff may use payroll from the offices], mfa: none}
+//	  - name: nobody may when the directory is down
+//	    facts: {}
+//	    unknown: [user]
+//	    expect: {effect: deny}
+//
+// A fact that is left out is empty; an address, which no request lacks, is ::.
+// Defaults stand for the facts that a test leaves out, group by group; an
+// empty group, such as user: {}, is left empty. Facts under unknown could not
+// be read: a first part such as user stands for all of its facts that the test
+// itself gives no value. Country and asn have one value for all addresses of
+// the client, or a list with one for each of forwarded. A user also has sam,
+// the second part of the name that domain begins.
+//
+// A test that passes is tried once more with every fact that it leaves out
+// unknown: those on whose being empty its outcome rests are named. A file of
+// facts, and what an audit record has under labels.facts, is of the form of
+// facts, in YAML or JSON, with unknown in it or beside it.
 package policy
