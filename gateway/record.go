@@ -144,13 +144,16 @@ func (x *exchange) auditRequest(r *audit.Record, err error) {
 	}
 }
 
+// auditToken enters the token that goes out into the ledger (security.md, TOK-06).
 func (x *exchange) auditToken(r *audit.Record, err error) {
 	switch {
 	case err != nil:
 	case x.issued != nil:
 		r.AssertionID, r.NotOnOrAfter = x.issued.ID, x.issued.Lifetime.Expires.UTC()
+		r.AssertionHash = hex.EncodeToString(x.issued.Digest[:])
 	case x.kept != nil:
 		r.AssertionID, r.NotOnOrAfter = x.kept.Assertion.ID, x.kept.Assertion.NotOnOrAfter
+		r.AssertionHash, r.Encrypted = hex.EncodeToString(x.kept.Digest[:]), x.kept.Encrypted
 	}
 }
 

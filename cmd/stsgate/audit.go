@@ -14,12 +14,13 @@ import (
 )
 
 type auditVerbs struct {
+	Show   auditShow   `cmd:"" help:"Print what is recorded of one transaction."`
 	Verify auditVerify `cmd:"" help:"Tell whether audit logs are as they were written."`
 }
 
 // Help shows examples.
 func (auditVerbs) Help() string {
-	return "Example:\n  stsgate audit verify --key audit.pub /var/log/stsgate/audit.jsonl*"
+	return "Examples:\n  stsgate audit show -c stsgate.yaml 5f0c3d...\n  stsgate audit verify --key audit.pub /var/log/stsgate/audit.jsonl*"
 }
 
 // openAudit opens the log and registers what is known of it.

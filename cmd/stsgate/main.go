@@ -23,6 +23,7 @@ type verbs struct {
 	Inspect inspect     `cmd:"" help:"Explain a captured message, and what the gateway would refuse."`
 	Policy  policyVerbs `cmd:"" help:"Test, explain and replay policy files."`
 	Audit   auditVerbs  `cmd:"" help:"Read the audit log back."`
+	Token   tokenVerbs  `cmd:"" help:"Look tokens up in the ledger."`
 	User    userVerbs   `cmd:"" help:"Change the file directory."`
 	Version versionCmd  `cmd:"" help:"Print the version."`
 }
@@ -34,8 +35,12 @@ type console struct {
 	out, err io.Writer
 }
 
-// errReported is returned by a verb that has said what is wrong itself.
-var errReported = errors.New("already reported")
+// errReported is returned by a verb that has said what is wrong itself, and
+// errOpen by one that has said that it cannot tell.
+var (
+	errReported = errors.New("already reported")
+	errOpen     = errors.New("cannot tell")
+)
 
 // A usageError is about arguments that are no use.
 type usageError struct{ error }
@@ -66,8 +71,11 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 		return 2
 	}
 	err = k.Run(c)
-	if err == nil {
+	switch {
+	case err == nil:
 		return 0
+	case errors.Is(err, errOpen):
+		return 2
 	}
 	if _, ok := errors.AsType[mistakes](err); ok {
 		fmt.Fprintln(errOut, err)

@@ -3,6 +3,7 @@ package audit
 import (
 	"os"
 	"syscall"
+	"time"
 )
 
 // hold keeps room on the disk behind the lines, and notes whether there is less
@@ -32,7 +33,25 @@ func (l *Log) release() {
 	}
 }
 
-func lock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) }
+// lock locks a file, which locked asks about for a moment.
+func lock(f *os.File) (err error) {
+	for range 10 {
+		if err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != syscall.EWOULDBLOCK {
+			return err
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return err
+}
+
+// locked tells that another program has locked a file.
+func locked(f *os.File) bool {
+	err := syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
+	if err == nil {
+		_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
+	}
+	return err == syscall.EWOULDBLOCK
+}
 
 // Disk returns the room on the disk of a file and its size, in bytes, 0 where
 // they are not known.

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/ed25519"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -369,12 +368,4 @@ func (v *verifier) end() {
 	if from, to := timeOf(v.unsealed), timeOf(v.latest); to.Sub(from) > longestUnsealed {
 		v.bad("the lines since %s are without a checkpoint: it was taken out", from.Format(time.RFC3339))
 	}
-}
-
-func timeOf(line []byte) time.Time {
-	var r struct {
-		Time time.Time `json:"@timestamp"`
-	}
-	_ = json.Unmarshal(line, &r) // the zero time for none
-	return r.Time
 }

@@ -1,6 +1,7 @@
 package audit_test
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/ed25519"
 	"crypto/sha256"
@@ -193,23 +194,32 @@ func TestAnotherKey(t *testing.T) {
 // long writes a log of n lines, without a disk to wait for.
 func long(tb testing.TB, file string, n int) {
 	tb.Helper()
+	f, err := os.Create(file)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer f.Close()
+	out := bufio.NewWriterSize(f, 1<<20)
 	var b bytes.Buffer
 	previous := make([]byte, 64)
 	copy(previous, strings.Repeat("0", 64))
 	at := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
 	pad := strings.Repeat("x", 600)
 	for i := range n {
-		from := b.Len()
+		b.Reset()
 		fmt.Fprintf(&b, `{"@timestamp":"%s","event.action":"issue-token","event.outcome":"success","event.reason":"ok","transaction.id":"%032x","labels.pad":"%s"`,
-			at.Add(time.Duration(i)*24*time.Hour/time.Duration(n)).Format(time.RFC3339Nano), i, pad)
+			at.Add(time.Duration(i)*(24*time.Hour/time.Duration(n))).Format(time.RFC3339Nano), i, pad)
 		b.WriteString(`,"hash.sha256":"` + fmt.Sprintf("%064x", i) + `","host.name":"gw1","event.sequence":` + strconv.Itoa(i+1) + `,"labels.previous_hash":"`)
 		b.Write(previous)
 		b.WriteString(`"`)
-		sum := sha256.Sum256(b.Bytes()[from:])
+		sum := sha256.Sum256(b.Bytes())
 		hex.Encode(previous, sum[:])
 		b.WriteString(`,"event.hash":"` + string(previous) + "\"}\n")
+		if _, err := b.WriteTo(out); err != nil {
+			tb.Fatal(err)
+		}
 	}
-	if err := os.WriteFile(file, b.Bytes(), 0o600); err != nil {
+	if err := out.Flush(); err != nil {
 		tb.Fatal(err)
 	}
 }

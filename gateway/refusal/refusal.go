@@ -149,3 +149,13 @@ func (r Reason) Row() Row {
 
 // String returns the reason's label.
 func (r Reason) String() string { return r.Row().Label }
+
+// ByLabel returns the row with that label.
+func ByLabel(label string) (Row, bool) {
+	for i := range table {
+		if table[i].Label == label {
+			return table[i], true
+		}
+	}
+	return Row{}, false
+}

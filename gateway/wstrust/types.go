@@ -153,6 +153,9 @@ type Answer struct {
 	Token []byte
 	// Assertion is what the token says.
 	Assertion Assertion
+	// Digest identifies the token: SHA-256 of its exclusive canonical form without
+	// its signature, of EncryptedData where it is encrypted. The farm sets it.
+	Digest [32]byte
 
 	doc   *soap.Document
 	token *soap.Element // in doc
@@ -213,9 +216,11 @@ type Issued struct {
 	// declared inside (messages/CLIENTS.md, rule 8).
 	Assertion []byte
 	ID        string
-	Kind      TokenKind
-	Audience  string
-	Lifetime  Lifetime
+	// Digest identifies it, as that of an Answer does.
+	Digest   [32]byte
+	Kind     TokenKind
+	Audience string
+	Lifetime Lifetime
 }
 
 // A Fault is a refusal in the words of WS-Trust: what a farm answered, or

@@ -91,15 +91,21 @@ func (s *signers) check(a *wstrust.Answer) error {
 	now := s.now.Load()
 	a.Farm = now.entity
 	if a.Encrypted {
+		var err error
+		if a.Digest, err = xmlsig.Digest(a.Signed()); err != nil {
+			return fmt.Errorf("%w: %w", wstrust.ErrUntrusted, err)
+		}
 		return nil
 	}
-	if _, err := now.verifier.Verify(a.Signed()); err != nil {
+	verified, err := now.verifier.Verify(a.Signed())
+	if err != nil {
 		select {
 		case s.renew <- struct{}{}:
 		default:
 		}
 		return fmt.Errorf("%w: %w", wstrust.ErrUntrusted, err)
 	}
+	a.Digest = verified.Digest
 	return nil
 }
 

@@ -146,7 +146,7 @@ func (i *Issuer) Issue(ctx context.Context, r *wstrust.Request, g *wstrust.Grant
 		Audience:  g.Audience,
 		Lifetime:  g.Lifetime,
 	}
-	if err := reread(token.Assertion, assertion); err != nil {
+	if token.Digest, err = reread(token.Assertion, assertion); err != nil {
 		return nil, fmt.Errorf("issue token: read it back: %w", err)
 	}
 	return token, nil

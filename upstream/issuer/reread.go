@@ -1,22 +1,28 @@
 package issuer
 
 import (
+	"crypto/sha256"
 	"fmt"
 
 	"github.com/beevik/etree"
 
 	"stsgate/gateway/soap"
+	"stsgate/upstream/xmlsig"
 )
 
 // reread reads a token as its receivers will and compares it with the tree
 // that it was written from, element for element: what a value could smuggle
-// in, or lose, shows here (security.md, TOK-01). Errors never quote values.
-func reread(token []byte, built *etree.Element) error {
+// in, or lose, shows here (security.md, TOK-01). It returns the digest that they
+// compute. Errors never quote values.
+func reread(token []byte, built *etree.Element) (digest [sha256.Size]byte, err error) {
 	d, err := soap.Scan(token, soap.Answer)
 	if err != nil {
-		return err
+		return digest, err
 	}
-	return compare(d, d.Root(), built)
+	if err := compare(d, d.Root(), built); err != nil {
+		return digest, err
+	}
+	return xmlsig.Digest(d, d.Root())
 }
 
 func compare(d *soap.Document, read *soap.Element, built *etree.Element) error {

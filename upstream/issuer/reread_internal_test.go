@@ -15,7 +15,7 @@ func TestRereadSeesDifference(t *testing.T) {
 	if err := d.ReadFromString(token); err != nil {
 		t.Fatal(err)
 	}
-	if err := reread([]byte(token), d.Root()); err != nil {
+	if _, err := reread([]byte(token), d.Root()); err != nil {
 		t.Fatalf("got %v, want no difference", err)
 	}
 	for name, change := range map[string][2]string{
@@ -39,7 +39,7 @@ func TestRereadSeesDifference(t *testing.T) {
 		if changed == token {
 			t.Fatalf("%s: nothing changed", name)
 		}
-		if err := reread([]byte(changed), d.Root()); err == nil {
+		if _, err := reread([]byte(changed), d.Root()); err == nil {
 			t.Errorf("%s: got no difference in %s", name, changed)
 		}
 	}

@@ -2,9 +2,11 @@ package xmlsig
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/subtle"
 	"crypto/x509"
 	"errors"
@@ -101,6 +103,23 @@ type Verified struct {
 	Element *soap.Element
 	// Certificate is the pinned one whose key signed.
 	Certificate *x509.Certificate
+	// Digest is that of [Digest].
+	Digest [sha256.Size]byte
+}
+
+// Digest returns SHA-256 of the exclusive canonical form of an element without
+// its signature, which is the same wherever the element stands. The error is an
+// *Error.
+func Digest(d *soap.Document, e *soap.Element) ([sha256.Size]byte, error) {
+	var signature *soap.Element
+	for c := range d.Children(e) {
+		if c.Name == (soap.Name{Space: dsig.Namespace, Local: "Signature"}) {
+			signature = c
+			break
+		}
+	}
+	canonical, err := appendCanonical(nil, d, e, signature)
+	return sha256.Sum256(canonical), err
 }
 
 // Verify checks the enveloped signature of a SAML 1.1 or 2.0 assertion, an
@@ -130,14 +149,15 @@ func (v *Verifier) Verify(d *soap.Document, assertion *soap.Element) (*Verified,
 	if err != nil {
 		return nil, err
 	}
-	if err := s.checkDigest(assertion); err != nil {
+	digest, err := s.checkDigest(assertion)
+	if err != nil {
 		return nil, err
 	}
 	c, err := v.checkValue(s)
 	if err != nil {
 		return nil, err
 	}
-	return &Verified{Element: assertion, Certificate: c}, nil
+	return &Verified{Element: assertion, Certificate: c, Digest: digest}, nil
 }
 
 // identify returns the id of an assertion by its schema, which must be its only one.
@@ -232,24 +252,29 @@ func enveloped(d *soap.Document, assertion *soap.Element) (*soap.Element, error)
 	return signature, nil
 }
 
-// checkDigest compares the digest with that of the assertion without its signature.
-func (s *signature) checkDigest(assertion *soap.Element) error {
+// checkDigest compares the digest with that of the assertion without its
+// signature, and returns it by SHA-256, whichever the signature has.
+func (s *signature) checkDigest(assertion *soap.Element) (digest [sha256.Size]byte, err error) {
 	for space := range s.doc.Namespaces() {
 		if !isAbsolute(space) {
-			return refuse("XML-20", assertion, "a namespace in the document is no absolute URI")
+			return digest, refuse("XML-20", assertion, "a namespace in the document is no absolute URI")
 		}
 	}
 	if subtle.ConstantTimeCompare(s.digestValue, sum(s.digest, nil)) == 1 {
-		return refuse("XML-20", s.info, "digest is that of nothing")
+		return digest, refuse("XML-20", s.info, "digest is that of nothing")
 	}
 	canonical, err := appendCanonical(nil, s.doc, assertion, s.element)
 	if err != nil {
-		return err
+		return digest, err
 	}
-	if subtle.ConstantTimeCompare(s.digestValue, sum(s.digest, canonical)) != 1 {
-		return refuse("SIG-01", assertion, "assertion is not what was signed")
+	own := sum(s.digest, canonical)
+	if subtle.ConstantTimeCompare(s.digestValue, own) != 1 {
+		return digest, refuse("SIG-01", assertion, "assertion is not what was signed")
 	}
-	return nil
+	if s.digest == crypto.SHA256 {
+		return [sha256.Size]byte(own), nil
+	}
+	return sha256.Sum256(canonical), nil
 }
 
 // isAbsolute reports whether a namespace is empty or a scheme with something
