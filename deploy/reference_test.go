@@ -1,7 +1,6 @@
 package deploy_test
 
 import (
-	"cmp"
 	"fmt"
 	"go/doc/comment"
 	"go/parser"
@@ -236,40 +235,49 @@ func tolerancesSection() string {
 }
 
 func auditSection(t *testing.T) string {
-	fields := comments(t, "../gateway/audit")
-	var rows [][]string
-	for _, f := range auditFields() {
-		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
-		present := "always"
-		if options != "" {
-			present = "if any"
-		}
-		rows = append(rows, []string{code(name), present, plain(cmp.Or(fields["Record."+f.Name], fields["Line."+f.Name]))})
-	}
+	header := []string{"Field", "Present", "Meaning"}
 	return "One line of JSON for every exchange, on the disk before the client is answered. The names are those of the Elastic Common\n" +
 		"Schema 8, flattened; what the schema has no name for stands under `labels`. Each line ends with its place in a chain, which\n" +
 		"`stsgate audit verify` follows.\n\n" +
-		table([]string{"Field", "Present", "Meaning"}, rows)
+		table(header, auditRows(t, reflect.TypeFor[audit.Record](), reflect.TypeFor[audit.Line]())) +
+		"\n### Record of a reload\n\nOne line for every reload, on the disk before anything of it is in force, with its place in the chain like any other. Who\n" +
+		"asked for it cannot be known: a signal has no name.\n\n" +
+		table(header, auditRows(t, reflect.TypeFor[audit.Reload]()))
 }
 
-// auditFields are the fields of a line of the audit log.
-func auditFields() []reflect.StructField {
-	return slices.DeleteFunc(reflect.VisibleFields(reflect.TypeFor[audit.Line]()), func(f reflect.StructField) bool { return f.Anonymous })
+// auditRows has the fields of a record, but for those of embedded ones.
+func auditRows(t *testing.T, types ...reflect.Type) [][]string {
+	t.Helper()
+	meanings := comments(t, "../gateway/audit")
+	var rows [][]string
+	for _, typ := range types {
+		for f := range typ.Fields() {
+			if f.Anonymous {
+				continue
+			}
+			name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+			present := "always"
+			if options != "" {
+				present = "if any"
+			}
+			rows = append(rows, []string{code(name), present, plain(meanings[typ.Name()+"."+f.Name])})
+		}
+	}
+	return rows
 }
 
 // TestAuditFields holds that each field is documented, and named as the
 // Elastic Common Schema does.
 func TestAuditFields(t *testing.T) {
 	sets := []string{"client", "destination", "error", "event", "hash", "host", "http", "labels", "rule", "service", "source", "tls", "transaction", "url", "user", "user_agent"}
-	fields := comments(t, "../gateway/audit")
-	for _, f := range auditFields() {
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+	for _, row := range auditRows(t, reflect.TypeFor[audit.Record](), reflect.TypeFor[audit.Line](), reflect.TypeFor[audit.Reload]()) {
+		name, meaning := strings.Trim(row[0], "`"), row[2]
 		set, rest, _ := strings.Cut(name, ".")
 		if name != "@timestamp" && (!slices.Contains(sets, set) || !regexp.MustCompile(`^[a-z_]+(\.[a-z_]+)*$|^sha256$`).MatchString(rest)) {
-			t.Errorf("%s: %q is no name of the schema", f.Name, name)
+			t.Errorf("%q is no name of the schema", name)
 		}
-		if c := cmp.Or(fields["Record."+f.Name], fields["Line."+f.Name]); !strings.HasSuffix(c, ".") {
-			t.Errorf("%s: got comment %q, want a sentence", f.Name, c)
+		if !strings.HasSuffix(meaning, ".") {
+			t.Errorf("%s: got comment %q, want a sentence", name, meaning)
 		}
 	}
 }

@@ -81,6 +81,7 @@ func newDaemon(c *config.Config, log *slog.Logger) (_ *daemon, err error) {
 		return nil, err
 	}
 	d.metrics.loaded(d.parts, d.live.Load(), time.Now())
+	warnOfWriters(c.Policy, log)
 	return d, nil
 }
 
@@ -251,56 +252,6 @@ func (d *daemon) close() error {
 		errs = append(errs, d.audit.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// reload loads again what may change while the gateway runs. Everything that can
-// fail comes before anything is replaced, so that a bad file leaves all as it was.
-func (d *daemon) reload() {
-	next, err := d.prepareReload()
-	d.metrics.reloaded(err)
-	if err != nil {
-		d.log.Error("reload refused, everything stays as it was", "err", err)
-		return
-	}
-	// From here on nothing fails.
-	d.live.Store(next.policy)
-	for _, replace := range next.replace {
-		replace()
-	}
-	d.metrics.loaded(d.parts, next.policy, time.Now())
-	d.log.Info("reloaded", "revision", next.policy.Revision())
-	if err := d.audit.Reopen(); err != nil {
-		d.log.Error("audit log was not opened again, the old file stays", "err", err)
-	}
-}
-
-// A reloaded is what a reload puts in force.
-type reloaded struct {
-	policy  *policy.Set
-	replace []func()
-}
-
-func (d *daemon) prepareReload() (*reloaded, error) {
-	var r reloaded
-	var errs []error
-	var err error
-	r.policy, err = loadPolicy(d.c)
-	errs = append(errs, err)
-	for _, c := range d.parts.certificates {
-		replace, err := c.Prepare()
-		errs, r.replace = append(errs, err), append(r.replace, replace)
-	}
-	if a := d.c.Upstream.ADFS; a != nil && a.Signing != "" {
-		replace, err := prepareSigners(d.farm, a.Signing)
-		errs, r.replace = append(errs, err), append(r.replace, replace)
-	}
-	if d.parts.directory != nil {
-		replace, err := d.parts.directory.Prepare()
-		errs, r.replace = append(errs, err), append(r.replace, replace)
-	}
-	replace, err := d.parts.places.Prepare()
-	errs, r.replace = append(errs, err), append(r.replace, replace)
-	return &r, errors.Join(errs...)
 }
 
 // ready tells whether this gateway should be sent new requests.

@@ -16,6 +16,7 @@ type metrics struct {
 	audit       prometheus.Histogram
 	policy      *prometheus.GaugeVec
 	reloads     *prometheus.CounterVec
+	weakened    prometheus.Counter
 	lastSuccess prometheus.Gauge
 	lastTime    prometheus.Gauge
 	notAfter    *prometheus.GaugeVec
@@ -37,6 +38,10 @@ func newMetrics(reg *prometheus.Registry) (*metrics, error) {
 			Name: "stsgate_reloads_total",
 			Help: "Reloads by result: success, failure.",
 		}, []string{"result"}),
+		weakened: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "stsgate_policy_weakened_total",
+			Help: "Edits of the policy that let more pass than before, or let it pass with less, and that reloads put in force.",
+		}),
 		lastSuccess: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "stsgate_reload_last_success",
 			Help: "Whether the last load of policy, certificates, users and places succeeded: 1 or 0.",
@@ -64,7 +69,7 @@ func newMetrics(reg *prometheus.Registry) (*metrics, error) {
 	m.reloads.WithLabelValues("failure")
 	m.placesBuilt.WithLabelValues("country")
 	m.placesBuilt.WithLabelValues("asn")
-	for _, c := range []prometheus.Collector{m.audit, m.policy, m.reloads, m.lastSuccess, m.lastTime, m.notAfter, m.placesBuilt, build,
+	for _, c := range []prometheus.Collector{m.audit, m.policy, m.reloads, m.weakened, m.lastSuccess, m.lastTime, m.notAfter, m.placesBuilt, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
@@ -92,12 +97,14 @@ func (m *metrics) loaded(p *parts, set *policy.Set, now time.Time) {
 	}
 }
 
-// reloaded counts a reload's result.
-func (m *metrics) reloaded(err error) {
+// reloaded counts a reload's result and, of a good one, the edits that weaken
+// the policy.
+func (m *metrics) reloaded(weakened int, err error) {
 	if err != nil {
 		m.reloads.WithLabelValues("failure").Inc()
 		m.lastSuccess.Set(0)
 		return
 	}
 	m.reloads.WithLabelValues("success").Inc()
+	m.weakened.Add(float64(weakened))
 }

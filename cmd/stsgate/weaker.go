@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -52,4 +53,11 @@ func writableByOthers(dir string) []string {
 		all = append(all, fmt.Sprintf("who can write policy files: %v", err))
 	}
 	return all
+}
+
+// warnOfWriters logs what others can change in the policy directory.
+func warnOfWriters(dir string, log *slog.Logger) {
+	if all := writableByOthers(dir); len(all) > 0 {
+		log.Warn("others than their owner can write policy files", "files", all)
+	}
 }

@@ -1,5 +1,6 @@
 // Package audit writes one record of every exchange, as a line of JSON, and
-// has it on the disk before the client hears anything.
+// has it on the disk before the client hears anything. A reload has a record too,
+// which is on the disk before anything of it is in force.
 //
 // The lines are a chain: each has its number and the hash of the line before,
 // and signed checkpoints vouch for all lines before them, so that a reader of
@@ -138,6 +139,10 @@ func (l *Log) Append(r *Record) error {
 	if err != nil {
 		return fmt.Errorf("encode audit record: %w", err)
 	}
+	return l.append(line)
+}
+
+func (l *Log) append(line []byte) error {
 	l.mu.Lock()
 	if l.closed {
 		l.mu.Unlock()
