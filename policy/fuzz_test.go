@@ -54,3 +54,36 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+// FuzzSuite checks that no file of tests makes reading or deciding panic, that
+// every mistake has a place, and that what is given is known or said to be
+// unknown.
+func FuzzSuite(f *testing.F) {
+	names, err := filepath.Glob("testdata/suites/*.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, name := range names {
+		f.Add(read(f, name))
+	}
+	f.Add([]byte("defaults: {user: {}, time: 2027-01-31}\ntests: [{name: a, facts: {user: {name: x}}, unknown: [client], expect: {effect: deny, cause: no-allow}}]"))
+	s := load(f, suiteRules)
+	f.Fuzz(func(t *testing.T, content []byte) {
+		all, err := s.ReadSuites(fstest.MapFS{"f_test.yaml": {Data: content}})
+		if err != nil {
+			for _, e := range err.(policy.Errors) {
+				if e.Line < 1 || e.Column < 1 || e.Msg == "" {
+					t.Errorf("mistake %+v", e)
+				}
+			}
+			return
+		}
+		for _, test := range all[0].Tests {
+			if left := policy.AllFacts &^ test.Facts.Known &^ test.Given; left.Without(policy.Time, policy.RequestApplication) != 0 {
+				t.Errorf("%s: neither given nor empty: %b", test.Name, left)
+			}
+			d, applying := s.Applying(&test.Facts)
+			test.Expect.Differences(&d, applying)
+		}
+	})
+}
