@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -16,6 +17,8 @@ type Expect struct {
 	Cause string
 	// Rules must all apply, Reported must all report. Others may.
 	Rules, Reported []string
+	// NotRules and NotReported must not.
+	NotRules, NotReported []string
 	// MFA is "required", "none" or empty.
 	MFA string
 	// Answer is how an allowed request is answered.
@@ -46,12 +49,10 @@ func (r *suiteReader) expect(n *yaml.Node) (e Expect) {
 	if f, ok := fields["answer"]; ok {
 		e.Answer = r.answerWord(f.value)
 	}
-	if f, ok := fields["rules"]; ok {
-		e.Rules = r.ruleNames(f.value, false)
-	}
-	if f, ok := fields["reported"]; ok {
-		e.Reported = r.ruleNames(f.value, true)
-	}
+	e.Rules = r.ruleNames(fields, "rules", "reported", nil)
+	e.Reported = r.ruleNames(fields, "reported", "rules", nil)
+	e.NotRules = r.ruleNames(fields, "not_rules", "not_reported", e.Rules)
+	e.NotReported = r.ruleNames(fields, "not_reported", "not_rules", e.Reported)
 	if f, ok := fields["application"]; ok {
 		e.Application = r.applicationName(f.value)
 	}
@@ -82,23 +83,32 @@ func (r *suiteReader) applicationName(n *yaml.Node) string {
 	return s
 }
 
-// ruleNames reads the names of rules of the set, of those in report-only or of
-// the others.
-func (r *suiteReader) ruleNames(n *yaml.Node, reportOnly bool) []string {
+// ruleNames reads the names of rules of the set under a key: of those in
+// report-only or of the others, which stand under another key. None may be
+// among those that the opposite key names.
+func (r *suiteReader) ruleNames(fields map[string]field, key, other string, opposite []string) []string {
+	f, ok := fields[key]
+	if !ok {
+		return nil
+	}
 	var known []string
 	for _, rule := range r.set.rules {
 		known = append(known, rule.Name)
 	}
+	reportOnly := strings.HasSuffix(key, "reported")
 	var names []string
-	for _, v := range r.texts(n, "a list of rule names", "rule", func(c *yaml.Node) (string, bool) { return r.text(c, "a rule name") }) {
+	for _, v := range r.texts(f.value, "a list of rule names", "rule", func(c *yaml.Node) (string, bool) { return r.text(c, "a rule name") }) {
+		fail := func(format string, args ...any) { r.failAt(v.at.line, v.at.column, format, args...) }
 		i := slices.Index(known, v.text)
 		switch {
 		case i < 0:
-			r.failAt(v.at.line, v.at.column, "unknown rule %q%s", v.text, didYouMean(v.text, known))
+			fail("unknown rule %q%s", v.text, didYouMean(v.text, known))
 		case r.set.rules[i].ReportOnly != reportOnly && reportOnly:
-			r.failAt(v.at.line, v.at.column, "rule %q is not in report-only: it stands under rules", v.text)
+			fail("rule %q is not in report-only: it stands under %s", v.text, other)
 		case r.set.rules[i].ReportOnly != reportOnly:
-			r.failAt(v.at.line, v.at.column, "rule %q is in report-only: it stands under reported", v.text)
+			fail("rule %q is in report-only: it stands under %s", v.text, other)
+		case slices.Contains(opposite, v.text):
+			fail("rule %q stands under %s as well", v.text, strings.TrimPrefix(key, "not_"))
 		}
 		names = append(names, v.text)
 	}
@@ -141,9 +151,17 @@ func (e *Expect) Differences(d *Decision, applying []*Rule) []string {
 		differ("answer", e.Answer.String(), d.Answer.String())
 	}
 	differ("application", e.Application, application)
+	applies := func(name string) bool {
+		return slices.ContainsFunc(applying, func(r *Rule) bool { return r.Name == name })
+	}
 	for _, name := range slices.Concat(e.Rules, e.Reported) {
-		if !slices.ContainsFunc(applying, func(r *Rule) bool { return r.Name == name }) {
+		if !applies(name) {
 			all = append(all, fmt.Sprintf("rule %q does not apply", name))
+		}
+	}
+	for _, name := range slices.Concat(e.NotRules, e.NotReported) {
+		if applies(name) {
+			all = append(all, fmt.Sprintf("rule %q applies", name))
 		}
 	}
 	return all

@@ -213,6 +213,8 @@ var testKeys = [...]Key{
 	{inExpect, "cause", "word", "Why: allow, deny (by a rule), no-allow, conflict or unknown-application."},
 	{inExpect, "rules", "list of rule names", "Rules that must apply, whatever is decided; others may."},
 	{inExpect, "reported", "list of rule names", "Rules in report-only that would apply; others may."},
+	{inExpect, "not_rules", "list of rule names", "Rules that must not apply."},
+	{inExpect, "not_reported", "list of rule names", "Rules in report-only that would not apply."},
 	{inExpect, "mfa", "required or none", "Whether an allowed request owes a second factor."},
 	{inExpect, "answer", "forward or issue", "How an allowed request is answered."},
 	{inExpect, "application", "name", "The application that the realm names."},
