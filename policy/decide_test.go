@@ -561,3 +561,29 @@ func TestLive(t *testing.T) {
 	close(stop)
 	<-done
 }
+
+// POL-04: a time that nobody gives is unknown, in hours, expires and when alike.
+func TestNoTime(t *testing.T) {
+	const daily = "{hours: [{from: '00:00', to: '24:00', zone: UTC}]}"
+	for name, tt := range map[string]struct {
+		rules string
+		want  policy.Cause
+	}{
+		"an allow by hours":   {named("a", daily, "allow: {}"), policy.NoAllow},
+		"a deny by hours":     {named("a", "everyone", "allow: {}") + named("d", "{not: "+daily+"}", "deny: {}"), policy.DenyRule},
+		"an allow that ends":  {named("a", "everyone", "allow: {}, expires: 2027-01-01"), policy.NoAllow},
+		"an exception's end":  {named("a", "everyone", "allow: {}") + named("d", "everyone", "deny: {}, except: "+except("everyone", "2027-01-01")), policy.DenyRule},
+		"an allow by when":    {named("a", "everyone", `allow: {}, when: time < timestamp("2027-01-01T00:00:00Z")`), policy.NoAllow},
+		"no rule asks for it": {named("a", "everyone", "allow: {}"), policy.AllowRule},
+	} {
+		s := load(t, preamble+tt.rules)
+		f := alice()
+		f.Time = time.Time{}
+		if got := s.Decide(&f); got.Cause != tt.want {
+			t.Errorf("%s: got %s, want %s", name, decided(got), tt.want)
+		}
+		if x := s.Explain(&f); strings.Contains(x.String(), "0001-") {
+			t.Errorf("%s: explained by the year 1:\n%s", name, &x)
+		}
+	}
+}

@@ -55,5 +55,5 @@ func (r *reader) exception(n *yaml.Node, rule *Rule) *Exception {
 
 // lapsed tells that what expires no longer holds. An unknown time is late.
 func lapsed(expires time.Time, f *Facts) bool {
-	return !expires.IsZero() && (!f.Known.Has(Time) || !f.Time.Before(expires))
+	return !expires.IsZero() && (!f.timed() || !f.Time.Before(expires))
 }

@@ -79,10 +79,7 @@ func (x *explainer) explainRule(rule *Rule) RuleResult {
 	conditions, result := x.explain(&rule.conditions)
 	r := RuleResult{Rule: rule, Conditions: conditions}
 	if !rule.Expires.IsZero() {
-		in := yes
-		if lapsed(rule.Expires, x.facts) {
-			in = no
-		}
+		in := x.before(rule.Expires)
 		result = min(result, in)
 		r.Conditions = append(r.Conditions, ConditionResult{
 			Key: "expires", Want: rule.Expires.Format(time.RFC3339), Got: x.facts.show(Time), Result: in.String(),
@@ -91,9 +88,11 @@ func (x *explainer) explainRule(rule *Rule) RuleResult {
 	r.Result = results[result]
 	for _, e := range rule.Exceptions {
 		conditions, excepts := x.explain(&e.conditions)
+		in := x.before(e.Expires)
+		excepts = min(excepts, in)
 		of := ExceptionResult{Exception: e, Conditions: conditions, Result: results[excepts]}
 		switch {
-		case lapsed(e.Expires, x.facts):
+		case in == no:
 			of.Result = resultExpired
 		case excepts == yes && result != no:
 			r.Result = resultExcepted
@@ -101,6 +100,18 @@ func (x *explainer) explainRule(rule *Rule) RuleResult {
 		r.Exceptions = append(r.Exceptions, of)
 	}
 	return r
+}
+
+// before tells whether the request came before an end.
+func (x *explainer) before(end time.Time) ternary {
+	switch {
+	case !x.facts.timed():
+		return unknown
+	case x.facts.Time.Before(end):
+		return yes
+	default:
+		return no
+	}
 }
 
 // explain tells of each condition whether it holds, and of all together.
@@ -153,7 +164,7 @@ func (x *explainer) got(c *clause) string {
 		}
 	case hours:
 		s = f.show(Time)
-		if f.Known.Has(Time) && len(c.spans) > 0 {
+		if f.timed() && len(c.spans) > 0 {
 			s += ", " + f.Time.In(c.spans[0].zone).Format("Mon 15:04") + " in " + c.spans[0].zone.String()
 		}
 	default:

@@ -14,7 +14,8 @@ type Facts struct {
 	// Known are the facts that could be read, empty ones included.
 	Known FactSet
 
-	// Time is when the request arrived.
+	// Time is when the request arrived. The zero time is unknown: no request
+	// came then.
 	Time time.Time
 	// User is the account that the request says it is from. It is zero, and
 	// known, when there is no directory, or no such account in it: the user is
@@ -81,6 +82,9 @@ func (f *Facts) clients() ([]netip.Addr, bool) {
 		return []netip.Addr{f.Client.Address}, f.Known.Has(ClientAddress)
 	}
 }
+
+// timed tells whether the time is known.
+func (f *Facts) timed() bool { return f.Known.Has(Time) && !f.Time.IsZero() }
 
 // A Place is where an address is.
 type Place struct {
@@ -234,7 +238,7 @@ var factInfos = [NumFacts]FactInfo{
 	{RequestSOAP, "request.soap", "text", true, false, `The version of the envelope: "1.1" or "1.2".`},
 	{DelegationOnBehalfOf, "delegation.on_behalf_of", "text", true, false, `The name in the token of OnBehalfOf, "?" for a token without one; empty when there is none.`},
 	{DelegationActAs, "delegation.act_as", "text", true, false, `The name in the token of ActAs, "?" for a token without one; empty when there is none.`},
-	{Time, "time", "time", false, false, "When the request arrived."},
+	{Time, "time", "time", false, false, "When the request arrived. It is never empty: where a test or a file of facts does not give it, it is unknown."},
 }
 
 // FactInfos describes all facts, in the order of the manual.

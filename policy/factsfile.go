@@ -21,7 +21,8 @@ import (
 //	time: 2026-11-22T10:00:00Z
 //	unknown: [user.groups, client.country]
 //
-// A fact that is left out is empty; an address, which no request lacks, is ::.
+// A fact that is left out is empty; an address, which no request lacks, is ::,
+// and a time, which none lacks either, is unknown.
 // Those under unknown could not be read; a first part such as user stands for
 // all facts of the user. Country and asn have one value for all addresses that
 // the client may be at, or a list with one for each. The application follows
@@ -84,6 +85,9 @@ func (r *reader) facts(n, unknown *yaml.Node) FactsFile {
 	w.unknown(fields["unknown"].value, false)
 	w.unknown(unknown, false)
 	w.unknown(fields["not_read"].value, true)
+	if !w.named[Time] {
+		w.file.Facts.Known = w.file.Facts.Known.Without(Time)
+	}
 	if c := &w.file.Facts.Client; !w.named[ClientAddress] && len(c.Forwarded) == 0 {
 		c.Address = netip.IPv6Unspecified()
 	}

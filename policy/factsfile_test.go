@@ -62,17 +62,18 @@ func TestReadFacts(t *testing.T) {
 func TestReadFactsKnownAndGiven(t *testing.T) {
 	user := FactSet(0).With(UserName, UserGUID, UserDomain, UserGroups)
 	for content, want := range map[string]struct{ unknown, given FactSet }{
-		`{}`:                             {0, 0},
-		`facts: {}`:                      {0, 0},
-		`user: {}`:                       {0, user},
-		`user: {groups: []}`:             {0, 1 << UserGroups},
-		`client: {address: 192.0.2.1}`:   {0, 1<<ClientAddress | 1<<ClientForwarded},
-		`request: {applies_to: "urn:a"}`: {0, 1<<RequestAppliesTo | 1<<RequestApplication},
-		"facts: {user: {name: a@b}}\nunknown: [user]":              {user.Without(UserName), user},
-		"facts: {}\nunknown: [user.groups, client.country]":        {1<<UserGroups | 1<<ClientCountry, 1<<UserGroups | 1<<ClientCountry},
+		`{}`:                             {1 << Time, 0},
+		`facts: {}`:                      {1 << Time, 0},
+		`user: {}`:                       {1 << Time, user},
+		`user: {groups: []}`:             {1 << Time, 1 << UserGroups},
+		`client: {address: 192.0.2.1}`:   {1 << Time, 1<<ClientAddress | 1<<ClientForwarded},
+		`request: {applies_to: "urn:a"}`: {1 << Time, 1<<RequestAppliesTo | 1<<RequestApplication},
+		`time: 2027-01-31`:               {0, 1 << Time},
+		"facts: {user: {name: a@b}}\nunknown: [user]":              {user.Without(UserName) | 1<<Time, user},
+		"facts: {}\nunknown: [user.groups, client.country]":        {1<<UserGroups | 1<<ClientCountry | 1<<Time, 1<<UserGroups | 1<<ClientCountry},
 		"unknown: [time]\nsource: {failures: 1}":                   {1 << Time, 1<<Time | 1<<SourceFailures},
-		"facts: {}\nunknown: [request.applies_to]":                 {1<<RequestAppliesTo | 1<<RequestApplication, 1<<RequestAppliesTo | 1<<RequestApplication},
-		"client: {user_agent: cut}\nnot_read: [client.user_agent]": {1 << ClientUserAgent, 1 << ClientUserAgent},
+		"facts: {}\nunknown: [request.applies_to]":                 {1<<RequestAppliesTo | 1<<RequestApplication | 1<<Time, 1<<RequestAppliesTo | 1<<RequestApplication},
+		"client: {user_agent: cut}\nnot_read: [client.user_agent]": {1<<ClientUserAgent | 1<<Time, 1 << ClientUserAgent},
 	} {
 		got, err := ReadFacts("facts.yaml", []byte(content))
 		if err != nil {
@@ -178,8 +179,11 @@ func TestAppendJSON(t *testing.T) {
 	if got := string(f.AppendJSON([]byte("x"), FactSet(0).With(UserGroups, ClientUserAgent, ClientCountry))); got != want {
 		t.Errorf("%s, want\n%s", got, want)
 	}
-	if got := string((&Facts{Known: AllFacts}).AppendJSON(nil, AllFacts)); got != `{}` {
-		t.Errorf("%s, want {}", got)
+	if got := string((&Facts{Known: AllFacts}).AppendJSON(nil, AllFacts)); got != `{"unknown":["time"]}` {
+		t.Errorf("%s, want all but the time, which is never empty", got)
+	}
+	if got, _, err := ParseRecorded([]byte("{}")); err != nil || got.Known != AllFacts.Without(Time) {
+		t.Errorf("got %b known, %v, want all but the time", got.Known, err)
 	}
 }
 

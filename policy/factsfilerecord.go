@@ -32,8 +32,12 @@ const (
 func (f *Facts) AppendJSON(b []byte, read FactSet) []byte {
 	w := factsWriter{facts: f, out: append(b, '{'), notRead: AllFacts &^ read}
 	start := len(w.out)
+	known := f.Known
+	if !f.timed() {
+		known = known.Without(Time)
+	}
 	for fact := range NumFacts {
-		if fact == RequestApplication || !read.Has(fact) || !f.Known.Has(fact) {
+		if fact == RequestApplication || !read.Has(fact) || !known.Has(fact) {
 			continue
 		}
 		before := w
@@ -44,7 +48,7 @@ func (f *Facts) AppendJSON(b []byte, read FactSet) []byte {
 		}
 	}
 	w.close()
-	w.list("unknown", read&^f.Known)
+	w.list("unknown", read&^known)
 	w.list("not_read", w.notRead)
 	return append(w.out, '}')
 }
@@ -88,10 +92,8 @@ func (w *factsWriter) fact(fact Fact) {
 	case SourceFailures:
 		w.number(fact, f.Source.Failures)
 	case Time:
-		if !f.Time.IsZero() {
-			w.key(fact.String())
-			w.out = append(f.Time.UTC().AppendFormat(append(w.out, '"'), time.RFC3339Nano), '"')
-		}
+		w.key(fact.String())
+		w.out = append(f.Time.UTC().AppendFormat(append(w.out, '"'), time.RFC3339Nano), '"')
 	default:
 		w.text(fact, fact.String(), *f.text(fact))
 	}
@@ -359,6 +361,9 @@ func ParseRecorded(line []byte) (f Facts, missing FactSet, err error) {
 	}
 	if !f.Known.Has(RequestAppliesTo) {
 		f.Known = f.Known.Without(RequestApplication)
+	}
+	if !f.timed() {
+		f.Known = f.Known.Without(Time)
 	}
 	f.Client.Places, err = rec.places()
 	if err != nil {

@@ -205,7 +205,7 @@ var testKeys = [...]Key{
 	{inSuite, "tests", "list of tests", "What the policy must decide. Required."},
 
 	{inTest, "name", "text", "The test's name, unique in the file. Required."},
-	{inTest, "facts", "mapping of facts", "The facts of one request, as in a file of facts. What neither they nor defaults give is empty. Required; may be empty: {}."},
+	{inTest, "facts", "mapping of facts", "The facts of one request, as in a file of facts. What neither they nor defaults give is empty, but a time is unknown. Required; may be empty: {}."},
 	{inTest, "unknown", "list of facts", "Facts that could not be read, or the first parts of their names for all of them: user."},
 	{inTest, "expect", "mapping", "The decision. Required."},
 

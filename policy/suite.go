@@ -25,7 +25,7 @@ type Test struct {
 	// Line is where the test stands.
 	Line int
 	// Facts are those of the test and, where it leaves them out, the file's
-	// defaults. What both leave out is empty.
+	// defaults. What both leave out is empty, and the time unknown.
 	Facts Facts
 	// Given are the facts that test or defaults mention, unknown ones included.
 	Given  FactSet

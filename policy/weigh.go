@@ -47,7 +47,7 @@ func (x *index) weighRequest(f *Facts, t truth) {
 func (x *index) weighHours(f *Facts, t truth) {
 	for i := range x.hours {
 		o := &x.hours[i]
-		if !f.Known.Has(Time) {
+		if !f.timed() {
 			t.maybe.set(o.number)
 			continue
 		}

@@ -55,7 +55,7 @@ func (a *activation) knows(f Fact) bool {
 	case RequestApplication:
 		return a.application != ""
 	case Time:
-		return known.Has(f) && !a.facts.Time.IsZero()
+		return a.facts.timed()
 	default:
 		return known.Has(f)
 	}
@@ -191,7 +191,7 @@ func (f *Facts) show(fact Fact) string {
 	if fact == ClientForwarded || placeFacts.Has(fact) && fact != ClientAddress {
 		known = f.Known.Has(ClientForwarded) && f.Known.Has(fact)
 	} else if fact != ClientAddress {
-		known = f.Known.Has(fact)
+		known = f.Known.Has(fact) && (fact != Time || f.timed())
 	}
 	if !known {
 		return "unknown"
