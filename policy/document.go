@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"io"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -58,7 +59,11 @@ func (r *reader) parse(content []byte) *yaml.Node {
 // unreadable records an error of the YAML parser.
 func (r *reader) unreadable(err error) {
 	if e, ok := errors.AsType[*yaml.LoadError](err); ok {
-		r.failAt(max(1, e.Mark.Line), max(1, e.Mark.Column), "not valid YAML: %s", e.Message)
+		msg := e.Message
+		if strings.Contains(msg, "mapping values are not allowed") {
+			msg += ": put a text with ': ' in quotes"
+		}
+		r.failAt(max(1, e.Mark.Line), max(1, e.Mark.Column), "not valid YAML: %s", msg)
 		return
 	}
 	r.failAt(1, 1, "not valid YAML: %v", err)
@@ -108,6 +113,8 @@ func (r *reader) inspect(n *yaml.Node) {
 		return
 	case n.Anchor != "":
 		r.fail(n, "an anchor: say it again in full where it is needed")
+	case n.Style&yaml.TaggedStyle != 0 && n.Value == "" && !strings.HasPrefix(n.ShortTag(), "!!"):
+		r.fail(n, "a tag: the type of a value follows from its key; to negate, use not:")
 	case n.Style&yaml.TaggedStyle != 0:
 		r.fail(n, "a tag: the type of a value follows from its key")
 	}

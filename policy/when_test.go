@@ -250,13 +250,15 @@ func TestWhenMethodOnOtherType(t *testing.T) {
 func TestWhenMistakes(t *testing.T) {
 	for _, test := range []struct{ content, want string }{
 		{`when: user.nam == "x"`, `1:11: unknown name "user.nam": did you mean "user.name"?`},
-		{`when: user == "x"`, `1:7: unknown name "user"`},
+		{`when: user == "x"`, `1:7: unknown name "user": name a fact, such as user.name`},
+		{`when: time.hour == 3`, `1:11: type 'timestamp' does not support field selection`},
 		{`when: user.name.startWith("x")`, `1:26: unknown name "startWith": did you mean "startsWith"?`},
 		{`when: user.name >= 3`, `1:17: >= does not take (string, int)`},
 		{`when: user.name == "x" &&`, `1:26: the expression ends too early`},
 		{`when: user.name = "x"`, `1:17: = is no operator: use ==`},
 		{`when: user.name == "x" and client.familiar`, `1:24: "and" is no operator: use &&`},
 		{`when: user.name == "x" or client.familiar`, `1:24: "or" is no operator: use ||`},
+		{`when: 'not (user.name == "x")'`, `1:12: "not" is no operator: use !`},
 		{`when: client.familiar not`, `1:23: "not" is no operator: use !`},
 		{`when: client.familiar client.familiar`, `1:23: not valid CEL`},
 		{`when: user.name`, `1:11: the expression is of type string: want a comparison, which is true or false`},
@@ -302,7 +304,13 @@ func TestWhenMistakes(t *testing.T) {
 		{`when: time.getHours("Local") < 7`, `1:21: unknown time zone "Local"`},
 		{`when: time.getHours("1:00") < 7`, `1:21: unknown time zone "1:00"`},
 		{`when: time.getHours(client.user_agent) < 7`, `1:27: the time zone must be written out`},
-		{`when: has(user.name)`, `1:11: unknown name "user"`},
+		{`when: has(user.name)`, `1:11: has is not for facts: one that is absent is "", 0 or []`},
+		{`when: client.familiar && !has( client.country )`, `1:32: has is not for facts: one that is absent is "", 0 or []`},
+		{`when: client.address in "10.0.0.0/8"`, `1:22: in does not take (net.IP, string): use cidr("10.0.0.0/8").containsIP(client.address)`},
+		{`when: client.address in ["10.0.0.0/8"]`, `1:22: in does not take (net.IP, list(string)): use cidr("10.0.0.0/8").containsIP(client.address)`},
+		{`when: client.address in cidr("10.0.0.0/8")`, `1:22: in does not take (net.IP, net.CIDR): use cidr("10.0.0.0/8").containsIP(client.address)`},
+		{`when: client.address == "10.0.0.1"`, `1:22: == does not take (net.IP, string): use ip("10.0.0.1")`},
+		{`when: '"10.0.0.1" != client.address'`, `1:19: != does not take (string, net.IP): use ip("10.0.0.1")`},
 		{`when: user.groups.exists(user, user == "x")`, `1:25: a variable "user" hides facts: choose another name`},
 		{`when: '[1].exists(time, time == 1) && client.familiar'`, `1:18: a variable "time" hides facts`},
 		{`when: user.groups.exists(g, user.groups.exists(h, g == h))`, `1:25: the expression may cost `},
@@ -317,6 +325,19 @@ func TestWhenMistakes(t *testing.T) {
 		}
 		if got := errs[0].Error(); !strings.HasPrefix(got, "f.yaml:"+test.want) {
 			t.Errorf("%s:\n%s, want\nf.yaml:%s", test.content, got, test.want)
+		}
+	}
+}
+
+// What the parser finds behind a mistake that has words of its own is no
+// mistake of the author's.
+func TestWhenOneMistake(t *testing.T) {
+	for _, expression := range []string{
+		`user.name = "x"`, `user.name = "x" and client.familiar`, `user.name == "x" and client.familiar or client.familiar`,
+		`client.familiar && not (user.name == "x")`, `user.name == "x" &&`,
+	} {
+		if _, errs := readWhen(t, "when: "+expression, whenVocabulary); len(errs) != 1 || strings.Contains(errs.Error(), "not valid CEL") {
+			t.Errorf("%s: got %v", expression, errs)
 		}
 	}
 }

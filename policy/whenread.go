@@ -1,8 +1,10 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"cel.dev/cel-go/cel"
@@ -33,7 +35,16 @@ func (w *whenReader) read() *expression {
 	}
 	checked, issues := env.Compile(w.node.Value)
 	for _, issue := range issues.Errors() {
-		w.mistakeAt(issue.Location, "%s", w.say(issue.Message))
+		syntax, isSyntax := strings.CutPrefix(issue.Message, "Syntax error: ")
+		if !isSyntax {
+			w.mistakeAt(issue.Location, "%s", w.say(issue.Message))
+			continue
+		}
+		msg := saySyntax(syntax)
+		w.mistakeAt(issue.Location, "%s", cmp.Or(msg, "not valid CEL: "+expecting.ReplaceAllString(syntax, "")))
+		if msg != "" {
+			break // what follows is what the parser made of it
+		}
 	}
 	if w.mistaken {
 		return nil
@@ -115,25 +126,60 @@ var (
 	expecting  = regexp.MustCompile(` expecting \{.*\}$`)
 )
 
-// say puts the compiler's messages in the words of the other ones.
+// say puts what the compiler says of names and types in the words of the other
+// mistakes.
 func (w *whenReader) say(msg string) string {
 	if m := undeclared.FindStringSubmatch(msg); m != nil {
-		if m[2] != "" {
-			return fmt.Sprintf("unknown name %q: did you mean %q?", m[1], m[2])
-		}
-		return fmt.Sprintf("unknown name %q", m[1])
+		return w.sayUnknown(m[1], m[2])
 	}
-	if m := noOverload.FindStringSubmatch(msg); m != nil {
-		takes := m[2]
-		if target, args, ok := strings.Cut(takes, ".("); ok { // of a method
-			takes = target + " and " + strings.TrimSuffix(args, ")")
-		}
-		return fmt.Sprintf("%s does not take %s", strings.Trim(m[1], "_@"), takes)
-	}
-	msg, isSyntax := strings.CutPrefix(expecting.ReplaceAllString(msg, ""), "Syntax error: ")
-	switch {
-	case !isSyntax:
+	m := noOverload.FindStringSubmatch(msg)
+	if m == nil {
 		return msg
+	}
+	function, takes := strings.Trim(m[1], "_@"), m[2]
+	if target, args, ok := strings.Cut(takes, ".("); ok { // of a method
+		takes = target + " and " + strings.TrimSuffix(args, ")")
+	}
+	return fmt.Sprintf("%s does not take %s%s", function, takes, insteadOf(function, m[2]))
+}
+
+// sayUnknown tells of a name that is no fact and no function.
+func (w *whenReader) sayUnknown(name, near string) string {
+	source := strings.ReplaceAll(w.node.Value, " ", "")
+	switch {
+	case near != "":
+		return fmt.Sprintf("unknown name %q: did you mean %q?", name, near)
+	case name == "not":
+		return saySyntax("'not'")
+	case slices.Contains(factGroups(), name) && strings.Contains(source, "has("+name+"."):
+		return `has is not for facts: one that is absent is "", 0 or []`
+	}
+	for _, f := range factInfos {
+		if strings.HasPrefix(f.Name, name+".") {
+			return fmt.Sprintf("unknown name %q: name a fact, such as %s", name, f.Name)
+		}
+	}
+	return fmt.Sprintf("unknown name %q", name)
+}
+
+// insteadOf says what to write where an address is compared with something
+// else.
+func insteadOf(function, types string) string {
+	switch {
+	case !strings.Contains(types, "net.IP"):
+		return ""
+	case function == "in":
+		return `: use cidr("10.0.0.0/8").containsIP(client.address)`
+	case (function == "==" || function == "!=") && strings.Contains(types, "string"):
+		return `: use ip("10.0.0.1")`
+	default:
+		return ""
+	}
+}
+
+// saySyntax puts a syntax error in words, or returns "" for one that has none.
+func saySyntax(msg string) string {
+	switch msg = expecting.ReplaceAllString(msg, ""); {
 	case strings.Contains(msg, "'<EOF>'") && !strings.Contains(msg, "expecting"):
 		return "the expression ends too early"
 	case strings.Contains(msg, "'= '"), strings.Contains(msg, "'=\"'"):
@@ -144,6 +190,7 @@ func (w *whenReader) say(msg string) string {
 		return `"or" is no operator: use ||`
 	case strings.Contains(msg, "'not'"):
 		return `"not" is no operator: use !`
+	default:
+		return ""
 	}
-	return "not valid CEL: " + msg
 }
