@@ -22,7 +22,7 @@ var examplesNow = time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
 // no example needs it.
 func vocabulary() policy.Vocabulary {
 	v := policy.Vocabulary{
-		Directory: true, NoRate: true, Now: examplesNow,
+		Directory: true, Now: examplesNow,
 		Unavailable: policy.FactSet(0).With(policy.ClientFamiliar, policy.SourceFailedUsers, policy.SourceFailures),
 	}
 	for _, e := range config.Defaults().Endpoints {

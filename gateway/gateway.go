@@ -115,6 +115,7 @@ type Gateway struct {
 	bodies  sync.Pool // of *body
 	port    string    // of the public URL, empty for 443
 	hashKey [32]byte  // for names that did not resolve
+	rates   rates
 }
 
 // New returns a gateway that answers for endpoints.
@@ -136,6 +137,7 @@ func New(c Config, endpoints []Endpoint) (*Gateway, error) {
 	}
 	g := &Gateway{c: c, port: public.Port()}
 	rand.Read(g.hashKey[:])
+	g.rates.passed = make(map[rateKey][]time.Time)
 	if g.metrics, err = newMetrics(c.Metrics, endpoints, c.Policy); err != nil {
 		return nil, err
 	}

@@ -34,6 +34,36 @@ func TestSecondFactorIsOwed(t *testing.T) {
 	}
 }
 
+// once lets each user pass once in an hour.
+const once = `
+  - {name: seldom, match: everyone, require: {limit: {rate: 1/1h}}}
+`
+
+// A rate counts the requests of one account that passed, by whatever name it
+// asked, on both ways out together, and no others.
+func TestRateIsHeld(t *testing.T) {
+	atFresh(t, "", func(t *testing.T) {
+		g := newGate(t, func(c *gateway.Config) { c.Policy = live(t, rules+once) })
+		g.farm.answers(testdata.Message(t, "fault/adfs-id3242-13.xml"))
+		for _, step := range []struct {
+			change func(*wstrust.Query)
+			reason string
+		}{
+			{nil, "wrong-password"},
+			{func(q *wstrust.Query) { q.AppliesTo = "urn:payroll" }, "ok"},
+			{func(q *wstrust.Query) { q.AppliesTo = "urn:payroll" }, "rate-limited"},
+			{func(q *wstrust.Query) { q.AppliesTo, q.Username = "urn:payroll", alice.Domain+`\`+alice.SAM }, "rate-limited"},
+			{func(q *wstrust.Query) { q.AppliesTo, q.Username = "urn:payroll", bob.UPN }, "ok"},
+		} {
+			g.ask(modern, step.change)
+			all := g.records()
+			if r := all[len(all)-1]; r["event.reason"] != step.reason {
+				t.Errorf("got %v (%v), want %s", r["event.reason"], r["error.message"], step.reason)
+			}
+		}
+	})
+}
+
 // Where an application hides it, no answer tells that the password was right
 // (design.md, section 6).
 func TestHiddenRefusals(t *testing.T) {

@@ -124,6 +124,10 @@ var provocations = []provocation{
 	{reason: refusal.SecondFactor, arrange: func(t *testing.T, g *gate) { g.live.Store(load(t, rules+secondFactor)) }},
 	{reason: refusal.SecondFactor, query: func(q *wstrust.Query) { q.AppliesTo = "urn:payroll" },
 		arrange: func(t *testing.T, g *gate) { g.live.Store(load(t, rules+secondFactor)) }},
+	{reason: refusal.RateLimited, arrange: func(t *testing.T, g *gate) {
+		g.live.Store(load(t, rules+once))
+		g.Passed("seldom", alice.ID)
+	}},
 	{reason: refusal.IssuerFailed, query: func(q *wstrust.Query) { q.AppliesTo = "urn:payroll" }, arrange: func(_ *testing.T, g *gate) {
 		g.sts.issue = func(*wstrust.Grant) (*wstrust.Issued, error) { return nil, errors.New(cause) }
 	}},

@@ -24,7 +24,10 @@ func (x *exchange) satisfy() error {
 		return refusal.New(refusal.SecondFactor, "required by %s", x.requiring())
 	}
 	if x.decision.Answer == policy.Forward {
-		return x.capAnswer()
+		if err := x.capAnswer(); err != nil {
+			return err
+		}
+		return x.limit()
 	}
 	app := x.decision.Application
 	kind, _ := x.request.TokenKind()
@@ -48,7 +51,7 @@ func (x *exchange) satisfy() error {
 		g.Claims = append(g.Claims, wstrust.Claim{URI: c.Type, Values: c.Values})
 	}
 	x.grant = g
-	return nil
+	return x.limit()
 }
 
 // requiring names the rules that require a second factor.

@@ -26,8 +26,6 @@ type Vocabulary struct {
 	// NoFarm and NoIssuer tell that nothing can be forwarded, or issued, so
 	// that a policy which says so is a mistake.
 	NoFarm, NoIssuer bool
-	// NoRate tells that nothing counts requests, so that no rate can be held.
-	NoRate bool
 	// Unavailable are the facts that the configuration never tells, so that a
 	// condition on one is a mistake.
 	Unavailable FactSet

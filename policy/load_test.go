@@ -110,7 +110,7 @@ func vocabularyOf(name string) policy.Vocabulary {
 	v := vocabulary
 	v.Directory = !strings.Contains(name, "nodirectory")
 	if strings.Contains(name, "unavailable") {
-		v.NoRate, v.Unavailable = true, v.Unavailable.With(policy.ClientCountry, policy.ClientASN, policy.ClientFamily, policy.ClientFamiliar, policy.SourceFailures)
+		v.Unavailable = v.Unavailable.With(policy.ClientCountry, policy.ClientASN, policy.ClientFamily, policy.ClientFamiliar, policy.SourceFailures)
 	}
 	return v
 }

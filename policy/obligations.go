@@ -10,6 +10,8 @@ import (
 type Obligations struct {
 	// SecondFactor tells that one is owed at all.
 	SecondFactor bool
+	// Rated tells that a rule limits a rate.
+	Rated bool
 	// Remember is how long a proof may have stood: the shortest of all. 0
 	// means that each request needs its own.
 	Remember time.Duration
@@ -53,6 +55,7 @@ func (o *Obligations) add(r *Rule) {
 		}
 		o.SecondFactor = true
 	}
+	o.Rated = o.Rated || r.Limit.Rate.Count > 0
 	if d := r.Limit.Lifetime; d > 0 && (o.Lifetime == 0 || d < o.Lifetime) {
 		o.Lifetime = d
 	}

@@ -108,7 +108,8 @@ type Rate struct {
 const (
 	maxRateCount = 1_000_000
 	minRatePer   = time.Second
-	maxRatePer   = 24 * time.Hour
+	// MaxRatePer is the longest time that a rate counts.
+	MaxRatePer = 24 * time.Hour
 )
 
 // require reads what a rule requires.
@@ -212,9 +213,6 @@ func (r *reader) limit(n *yaml.Node) Limit {
 	}
 	if f, ok := fields["rate"]; ok {
 		l.Rate = r.rate(f.value)
-		if r.vocabulary.NoRate {
-			r.fail(f.key, "a rate is not available here: nothing counts requests")
-		}
 	}
 	return l
 }
@@ -232,7 +230,7 @@ func (r *reader) rate(n *yaml.Node) Rate {
 		r.fail(n, "%q is not a rate such as 20/1m", s)
 	case number < 1 || number > maxRateCount:
 		r.fail(n, "a rate counts 1 to %d requests, not %s", maxRateCount, count)
-	case d < minRatePer || d > maxRatePer:
+	case d < minRatePer || d > MaxRatePer:
 		r.fail(n, "a rate counts for 1s to 24h, not %s", per)
 	}
 	return Rate{number, d}

@@ -22,7 +22,7 @@ func vocabulary(c *config.Config) policy.Vocabulary {
 	return policy.Vocabulary{
 		Endpoints: paths(c), Families: families(), Directory: c.Directory != nil,
 		NoFarm: c.Upstream.ADFS == nil, NoIssuer: c.Upstream.Issuer == nil,
-		NoRate: true, Unavailable: untold(c), Now: time.Now(),
+		Unavailable: untold(c), Now: time.Now(),
 	}
 }
 

@@ -92,6 +92,7 @@ const (
 	AnswerUntrusted
 	AnswerMismatch
 	SecondFactor
+	RateLimited
 	IssuerFailed
 	AuditFailed
 

@@ -90,6 +90,8 @@ var table = [numReasons]Row{
 		Meaning: "The farm's answer is not for the account, application, time or kind of token that was decided on; it was dropped."},
 	SecondFactor: {Label: "second-factor", Status: 500, Proven: true, Sender: true, Code: "FailedAuthentication", Text: textDenied, Level: slog.LevelInfo,
 		Meaning: "The password is right and a rule requires a second factor, which was not proven; the log line names the rule. No shape of one is taken yet."},
+	RateLimited: {Label: "rate-limited", Status: 500, Proven: true, Sender: true, Code: "FailedAuthentication", Text: textDenied, Level: slog.LevelInfo,
+		Meaning: "The password is right, and as many requests of this user have passed as a rule allows; the log line names the rule."},
 	IssuerFailed: {Label: "issuer-failed", Status: 500, Proven: true, Code: "RequestFailed", Text: textFailed, Level: slog.LevelError,
 		Meaning: "The token could not be built or signed; the log line has the cause."},
 	AuditFailed: {Label: "audit-failed", Status: 500, Code: "RequestFailed", Text: textFailed, Level: slog.LevelError,
