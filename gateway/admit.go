@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
 	"stsgate/gateway/refusal"
@@ -26,8 +25,7 @@ func (x *exchange) admit() error {
 		return err
 	}
 	x.soap = x.head.SOAP
-	x.body, err = x.g.readBody(x.w, x.in)
-	return err
+	return x.readBody()
 }
 
 // ReadHead reads what the header lines of an HTTP request say about its
@@ -103,67 +101,46 @@ func notSOAP(msg string) error {
 	return &wstrust.Error{Rule: "SOAP-01", Offset: -1, Header: "Content-Type", Msg: msg}
 }
 
-// A body is a request body in a buffer of ours, which is wiped before it is
-// used again: it holds a password.
-type body struct {
-	b    []byte
-	pool *sync.Pool
-}
-
 // readBody reads the whole body before anything is decided or sent anywhere
 // (security.md, HTTP-01).
-func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request) (*body, error) {
-	limit := g.c.MaxBody
-	if r.ContentLength > limit {
-		return nil, refusal.New(refusal.TooLarge, "body of %d bytes, limit %d", r.ContentLength, limit)
+func (x *exchange) readBody() error {
+	limit, length := x.g.c.MaxBody, x.in.ContentLength
+	if length > limit {
+		return refusal.New(refusal.TooLarge, "body of %d bytes, limit %d", length, limit)
 	}
-	deadline := time.Now().Add(g.c.BodyTimeout)
-	if err := http.NewResponseController(w).SetReadDeadline(deadline); err != nil {
-		return nil, refusal.New(refusal.Internal, "set read deadline: %w", err)
+	deadline := time.Now().Add(x.g.c.BodyTimeout)
+	if err := http.NewResponseController(x.w).SetReadDeadline(deadline); err != nil {
+		return refusal.New(refusal.Internal, "set read deadline: %w", err)
 	}
-	size := r.ContentLength + 1
-	if r.ContentLength < 0 {
-		size = 4096
+	if size := max(length+1, leastBody); int64(cap(x.body)) < size {
+		x.body = make([]byte, 0, size)
 	}
-	x, ok := g.bodies.Get().(*body)
-	if !ok {
-		x = &body{pool: &g.bodies}
-	}
-	if int64(cap(x.b)) < size {
-		x.b = make([]byte, 0, max(size, 4096))
-	}
-	if err := x.fill(r.Body, limit); err != nil {
-		x.release()
-		return nil, err
-	}
-	return x, nil
+	return x.fill(x.in.Body, limit)
 }
 
-func (x *body) fill(in io.Reader, limit int64) error {
+// leastBody is the size of the smallest buffer for a body, in bytes.
+const leastBody = 4 << 10
+
+// fill reads into the body's buffer, which holds a password: one that it
+// outgrows is overwritten.
+func (x *exchange) fill(in io.Reader, limit int64) error {
 	for {
-		if len(x.b) == cap(x.b) {
-			grown := append(make([]byte, 0, 2*cap(x.b)), x.b...)
-			clear(x.b)
-			x.b = grown
+		if len(x.body) == cap(x.body) {
+			grown := append(make([]byte, 0, 2*cap(x.body)), x.body...)
+			clear(x.body)
+			x.body = grown
 		}
-		n, err := in.Read(x.b[len(x.b):cap(x.b)])
-		x.b = x.b[:len(x.b)+n]
+		n, err := in.Read(x.body[len(x.body):cap(x.body)])
+		x.body = x.body[:len(x.body)+n]
 		switch {
-		case int64(len(x.b)) > limit:
+		case int64(len(x.body)) > limit:
 			return refusal.New(refusal.TooLarge, "body of more than %d bytes", limit)
 		case err == io.EOF:
 			return nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return refusal.New(refusal.BodyUnread, "the body took too long, %d bytes came", len(x.b))
+			return refusal.New(refusal.BodyUnread, "the body took too long, %d bytes came", len(x.body))
 		case err != nil:
-			return refusal.New(refusal.BodyUnread, "read body after %d bytes: %w", len(x.b), err)
+			return refusal.New(refusal.BodyUnread, "read body after %d bytes: %w", len(x.body), err)
 		}
 	}
-}
-
-// release wipes the buffer and gives it back.
-func (x *body) release() {
-	clear(x.b[:cap(x.b)])
-	x.b = x.b[:0]
-	x.pool.Put(x)
 }

@@ -18,7 +18,7 @@ import (
 )
 
 // An exchange is one HTTP request and what became of it. It lives for one
-// request, and each step adds to it.
+// request, and each step adds to it. Its memory then serves another, wiped.
 type exchange struct {
 	g        *Gateway
 	w        http.ResponseWriter
@@ -27,11 +27,14 @@ type exchange struct {
 	id       string // transaction id
 	start    time.Time
 	set      *policy.Set // the set in force when the request arrived
+	memory   *wstrust.Memory
+	panicked bool
+	over     bool // it ran to its end without a panic
 
 	client   clientip.Client  // locate
 	soap     soap.Version     // admit: by media type, so that any fault fits
 	head     wstrust.Inbound  // admit; lacks Body and Now
-	body     *body            // admit
+	body     []byte           // admit
 	request  *wstrust.Request // parse
 	name     account.Name     // gather: as typed, in parts
 	account  account.Account  // gather; zero unless facts.User is known
@@ -50,13 +53,25 @@ type exchange struct {
 
 // exchange runs one exchange from its first byte to its answer.
 func (g *Gateway) exchange(w http.ResponseWriter, r *http.Request, e Endpoint) {
-	x := &exchange{g: g, w: w, in: r, endpoint: e, id: newTransaction(), start: time.Now(), set: g.c.Policy.Load()}
+	x := g.begin(w, r, e)
 	g.metrics.inFlight.Inc()
 	defer g.metrics.inFlight.Dec()
-	defer x.wipe()
+	defer x.end()
 	err := x.safely(r.Context())
 	err = x.record(err)
 	x.respond(err)
+	x.over = !x.panicked
+}
+
+// begin returns an exchange in the memory of one that is over, or in new.
+func (g *Gateway) begin(w http.ResponseWriter, r *http.Request, e Endpoint) *exchange {
+	x, ok := g.pool.Get().(*exchange)
+	if !ok {
+		x = &exchange{memory: new(wstrust.Memory)}
+	}
+	x.g, x.w, x.in, x.endpoint = g, w, r, e
+	x.id, x.start, x.set = newTransaction(), time.Now(), g.c.Policy.Load()
+	return x
 }
 
 // run takes one request from its first byte to its answer. Each step reads
@@ -101,20 +116,34 @@ func (x *exchange) safely(ctx context.Context) (err error) {
 		}); ok {
 			cause = re.Error()
 		}
+		x.panicked = true
 		x.g.c.Log.Error("panic in an exchange", "transaction", x.id, "stack", string(debug.Stack()), "err", cause)
 		err = refusal.New(refusal.Internal, "%s", cause)
 	}()
 	return x.run(ctx)
 }
 
+// end wipes the exchange, and gives its memory back: never that of one which
+// panicked, since nobody knows what still refers to it.
+func (x *exchange) end() {
+	x.wipe()
+	if !x.over {
+		return
+	}
+	g := x.g
+	if *x = (exchange{memory: x.memory, body: x.body[:0]}); cap(x.body) > maxKept {
+		x.body = nil
+	}
+	g.pool.Put(x)
+}
+
+// maxKept is the largest buffer that is kept for another body, in bytes.
+const maxKept = 64 << 10
+
 // wipe overwrites what held the credential or the token, as far as it is ours.
 func (x *exchange) wipe() {
-	if x.request != nil {
-		x.request.Password.Wipe()
-	}
-	if x.body != nil {
-		x.body.release()
-	}
+	x.memory.Wipe()
+	clear(x.body[:cap(x.body)])
 	if x.kept != nil {
 		clear(x.kept.Body)
 	}

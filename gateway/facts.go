@@ -24,7 +24,7 @@ func peer(r *http.Request) netip.AddrPort {
 // parse reads the message, once, from the bytes that were received.
 func (x *exchange) parse() error {
 	in := x.head
-	in.Body, in.Now = x.body.b, x.start
+	in.Body, in.Memory, in.Now = x.body, x.memory, x.start
 	r, err := wstrust.ReadRequest(in)
 	if err != nil {
 		return RefuseMessage(err)

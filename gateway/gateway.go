@@ -112,7 +112,7 @@ type Config struct {
 type Gateway struct {
 	c       Config
 	metrics *metrics
-	bodies  sync.Pool // of *body
+	pool    sync.Pool // of *exchange, wiped
 	port    string    // of the public URL, empty for 443
 	hashKey [32]byte  // for names that did not resolve
 	rates   rates

@@ -233,7 +233,7 @@ func besideFiles(b testing.TB, dir, proxybench string) (check func()) {
 		MessageID: "urn:uuid:5d1b21fd-8bb4-4dbb-a3ea-2f0d0c14b5a2", Username: "alice@contoso.example",
 		Password: account.NewPassword([]byte("correct horse battery staple")), AppliesTo: "urn:federation:MicrosoftOnline", Now: now,
 	})
-	r, err := wstrust.ReadRequest(wstrust.Inbound{Body: request, SOAP: soap.V12, Version: wstrust.V13, Now: now})
+	r, err := wstrust.ReadRequest(wstrust.Inbound{Body: request, SOAP: soap.V12, Version: wstrust.V13, Memory: new(wstrust.Memory), Now: now})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -247,7 +247,7 @@ func besideFiles(b testing.TB, dir, proxybench string) (check func()) {
 		b.Fatal(err)
 	}
 	return func() {
-		a, err := wstrust.ReadAnswer(answer, wstrust.V13)
+		a, err := r.ReadAnswer(answer)
 		if err == nil {
 			_, err = v.Verify(a.Signed())
 		}

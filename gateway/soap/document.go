@@ -58,10 +58,24 @@ type Document struct {
 	attributes []attribute
 	bindings   []binding
 	comments   int
+}
 
-	// Room for the attributes and bindings of an ordinary request.
-	roomAttributes [16]attribute
-	roomBindings   [12]binding
+// maxKept is the longest table that Wipe keeps, in entries.
+const maxKept = 512
+
+// Wipe empties the document. Its tables stay, for another Scan.
+func (d *Document) Wipe() {
+	*d = Document{elements: wiped(d.elements), attributes: wiped(d.attributes), bindings: wiped(d.bindings)}
+}
+
+// wiped returns an emptied table, or none where it is long. Tables never shrink
+// in a Scan, so that nothing lies behind their end.
+func wiped[T any](table []T) []T {
+	clear(table)
+	if cap(table) > maxKept {
+		return nil
+	}
+	return table[:0]
 }
 
 // Root returns the root element.

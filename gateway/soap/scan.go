@@ -9,11 +9,22 @@ import (
 // recursion. The Document keeps src, which must not change while it is read.
 // The error is always an *Error.
 func Scan(src []byte, p Profile) (*Document, error) {
-	s := scanner{src: src, limits: p.limits(), doc: &Document{Source: src}, open: -1}
-	if err := s.document(); err != nil {
+	d := new(Document)
+	if err := d.Scan(src, p); err != nil {
 		return nil, err
 	}
-	return s.doc, nil
+	return d, nil
+}
+
+// Scan is the function Scan into d, which is the zero Document or wiped. After
+// an error d holds parts of what was read, and must be wiped.
+func (d *Document) Scan(src []byte, p Profile) error {
+	d.Source = src
+	s := scanner{src: src, limits: p.limits(), doc: d, open: -1}
+	if err := s.document(); err != nil {
+		return err
+	}
+	return nil
 }
 
 // A scanner is the state of one Scan. Its methods take the position to read
@@ -59,8 +70,8 @@ func (s *scanner) document() *Error {
 	}
 	d := s.doc
 	tags := bytes.Count(s.src, []byte("<")) - bytes.Count(s.src, []byte("</"))
-	d.elements = make([]Element, 0, min(tags, s.limits.elements))
-	d.attributes, d.bindings = d.roomAttributes[:0], d.roomBindings[:0]
+	d.elements = atLeast(d.elements, min(tags, s.limits.elements))
+	d.attributes, d.bindings = atLeast(d.attributes, 16), atLeast(d.bindings, 12) // of an ordinary request
 	for i < len(s.src) {
 		if s.src[i] != '<' {
 			i, err = s.text(i)
@@ -75,6 +86,14 @@ func (s *scanner) document() *Error {
 		return s.cutShort()
 	}
 	return nil
+}
+
+// atLeast returns an empty table with room for n.
+func atLeast[T any](table []T, n int) []T {
+	if cap(table) >= n {
+		return table
+	}
+	return make([]T, 0, n)
 }
 
 // markup reads what begins with the < at i.

@@ -26,22 +26,8 @@ func ReadAnswer(body []byte, want Version) (*Answer, error) {
 // answer is: with an error, too, it returns an Answer, which has what was read
 // before the rule was broken.
 func InspectAnswer(body []byte, want Version) (*Answer, error) {
-	x := answerReader{a: &Answer{Body: body}}
-	if err := x.open(body, soap.Answer); err != nil {
-		return x.a, err
-	}
-	x.a.SOAP = x.env.Version
-	if x.env.Content.Name == (soap.Name{Space: x.env.Version.Namespace(), Local: "Fault"}) {
-		return x.a, x.fault()
-	}
-	rstr, err := x.response(want)
-	if err != nil {
-		return x.a, err
-	}
-	if err := x.relatesTo(); err != nil {
-		return x.a, err
-	}
-	return x.a, x.rstr(rstr)
+	x := &answerReader{a: Answer{Body: body}}
+	return &x.a, x.read(want)
 }
 
 // InspectToken reads a token that stands alone, as it does in a log or in the
@@ -49,13 +35,11 @@ func InspectAnswer(body []byte, want Version) (*Answer, error) {
 // only Body, Token, Encrypted and Assertion; with an error it has what was read
 // before the rule was broken. The error is a *soap.Error or an *Error.
 func InspectToken(body []byte) (*Answer, error) {
-	x := answerReader{a: &Answer{Body: body}}
-	doc, err := soap.Scan(body, soap.Answer)
-	if err != nil {
-		return x.a, err
+	x := &answerReader{a: Answer{Body: body}}
+	if err := x.doc.Scan(body, soap.Answer); err != nil {
+		return &x.a, err
 	}
-	x.doc = doc
-	return x.a, x.token(doc.Root())
+	return &x.a, x.token(x.doc.Root())
 }
 
 // ruleAnswer is the requirement that an answer which cannot be read breaks.
@@ -64,8 +48,27 @@ const ruleAnswer = "SIG-10"
 // An answerReader takes one answer apart. What it finds goes to a.
 type answerReader struct {
 	message
-	a      *Answer
+	a      Answer
 	claims map[string]int // where each claim is, by its URI
+}
+
+// read reads the answer whose bytes a has.
+func (x *answerReader) read(want Version) error {
+	if err := x.open(x.a.Body, soap.Answer); err != nil {
+		return err
+	}
+	x.a.SOAP = x.env.Version
+	if x.env.Content.Name == (soap.Name{Space: x.env.Version.Namespace(), Local: "Fault"}) {
+		return x.fault()
+	}
+	rstr, err := x.response(want)
+	if err != nil {
+		return err
+	}
+	if err := x.relatesTo(); err != nil {
+		return err
+	}
+	return x.rstr(rstr)
 }
 
 // response finds the one RSTR (protocol.md, section 4.1).
@@ -191,7 +194,7 @@ func (x *answerReader) requestedToken(e *soap.Element) error {
 
 // token reads what the token says, if it is one that is read.
 func (x *answerReader) token(token *soap.Element) error {
-	x.a.Token, x.a.doc, x.a.token = x.doc.Raw(token), x.doc, token
+	x.a.Token, x.a.doc, x.a.token = x.doc.Raw(token), &x.doc, token
 	switch token.Name {
 	case soap.Name{Space: NSSAML11, Local: "Assertion"}:
 		return x.assertion11(token)

@@ -14,7 +14,7 @@ const space = " \t\r\n"
 
 // A message is a scanned envelope that is being taken apart.
 type message struct {
-	doc *soap.Document
+	doc soap.Document
 	env *soap.Envelope
 
 	scratch [512]byte
@@ -22,19 +22,15 @@ type message struct {
 
 // open scans body and finds the parts of its envelope.
 func (m *message) open(body []byte, profile soap.Profile) error {
-	doc, err := soap.Scan(body, profile)
-	if err != nil {
+	if err := m.doc.Scan(body, profile); err != nil {
 		return err
 	}
-	env, err := soap.Open(doc)
+	var err error
+	m.env, err = soap.Open(&m.doc)
 	if errors.Is(err, soap.ErrVersion) {
-		return &Error{Kind: WrongVersion, Rule: "SOAP-06", Offset: int(doc.Root().Start), Msg: "the root is not the Envelope of SOAP 1.1 or 1.2"}
+		return &Error{Kind: WrongVersion, Rule: "SOAP-06", Offset: int(m.doc.Root().Start), Msg: "the root is not the Envelope of SOAP 1.1 or 1.2"}
 	}
-	if err != nil {
-		return err
-	}
-	m.doc, m.env = doc, env
-	return nil
+	return err
 }
 
 // refuse makes the error of a rule that is broken at e.

@@ -27,6 +27,8 @@ type Inbound struct {
 	// Takes says which requests the endpoint answers, by default those to issue
 	// a token for a user name and a plain password.
 	Takes Takes
+	// Memory is what the request is read into; nil means new memory.
+	Memory *Memory
 	// Now is the time that the message's Timestamp is measured against.
 	Now time.Time
 }
@@ -51,11 +53,18 @@ func ReadRequest(in Inbound) (*Request, error) {
 // whom, and never the password. What was understood and is not answered is
 // refused last, so that nothing is missing.
 func Inspect(in Inbound) (*Request, error) {
-	x := reader{in: in, r: &Request{Body: in.Body}, fresh: make([]byte, 0, 256)}
-	if err := x.open(in.Body, soap.Request); err != nil {
-		return x.r, err
+	x := new(reader)
+	if in.Memory != nil {
+		x = &in.Memory.request
 	}
-	x.r.SOAP, x.r.doc = x.env.Version, x.doc
+	x.in, x.r = in, Request{Body: in.Body, memory: in.Memory}
+	if x.fresh == nil {
+		x.fresh = make([]byte, 0, 256)
+	}
+	if err := x.open(in.Body, soap.Request); err != nil {
+		return &x.r, err
+	}
+	x.r.SOAP, x.r.doc = x.env.Version, &x.doc
 	err := x.read()
 	if err != nil {
 		x.salvage()
@@ -65,7 +74,7 @@ func Inspect(in Inbound) (*Request, error) {
 		x.r.Password.Wipe()
 		x.r.Password = account.Password{}
 	}
-	return x.r, err
+	return &x.r, err
 }
 
 // Document is the scanned message.
@@ -103,7 +112,7 @@ func (r *Request) addressed() bool { return r.Action != "" || r.To != "" || r.Me
 type reader struct {
 	message
 	in Inbound
-	r  *Request
+	r  Request
 
 	addressing string // the one addressing namespace of the header
 	tolerated  uint32 // a bit for each Tolerance

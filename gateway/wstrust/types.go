@@ -130,6 +130,7 @@ type Request struct {
 
 	doc        *soap.Document
 	tolerances [numTolerances]Tolerance // room for Tolerated
+	memory     *Memory                  // that it lies in, or nil
 }
 
 // A Lifetime is the span in which a token is valid.

@@ -168,6 +168,7 @@ func (n *node) connect(ctx context.Context) (*conn, error) {
 
 // forward makes the exchange and judges the answer.
 func (c *conn) forward(ctx context.Context, s *scratch, r *wstrust.Request) (*wstrust.Answer, error) {
+	s.room = r.Room()
 	h, body, err := c.exchange(ctx, s)
 	switch {
 	case err != nil:
@@ -177,7 +178,7 @@ func (c *conn) forward(ctx context.Context, s *scratch, r *wstrust.Request) (*ws
 	case !isSOAP(h.contentType):
 		return nil, fmt.Errorf("%w: status %d without a SOAP message", wstrust.ErrDown, h.status)
 	}
-	answer, err := wstrust.ReadAnswer(body, r.Version)
+	answer, err := r.ReadAnswer(body)
 	switch {
 	case err != nil:
 		return nil, err
@@ -239,7 +240,7 @@ func (c *conn) roundTrip(s *scratch, deadline time.Time) (head, []byte, error) {
 	if h.status != 200 && h.status != 500 {
 		return h, nil, nil
 	}
-	body, err := readBody(s.in, h, func() bool { return !c.wire.ended })
+	body, err := readBody(s.in, s.room, h, func() bool { return !c.wire.ended })
 	if err != nil {
 		return head{}, nil, fmt.Errorf("read answer: %w", err)
 	}

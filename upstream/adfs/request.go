@@ -24,8 +24,9 @@ const (
 
 // A scratch holds the buffers of one exchange.
 type scratch struct {
-	out []byte
-	in  *bufio.Reader
+	out  []byte
+	in   *bufio.Reader
+	room []byte // for the answer's body, empty
 }
 
 func (f *Farm) acquire() *scratch {
@@ -40,6 +41,7 @@ func (f *Farm) release(s *scratch) {
 	clear(s.out)
 	s.out = s.out[:0]
 	s.in.Reset(nil)
+	s.room = nil
 	if cap(s.out) <= maxKept {
 		f.scratch.Put(s)
 	}

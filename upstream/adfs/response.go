@@ -202,16 +202,16 @@ func isValue(b []byte) bool {
 	return true
 }
 
-// readBody reads the body to its exact end. complete reports, after the node
+// readBody reads the body to its exact end, into room if it fits. complete reports, after the node
 // closed a connection whose end is the body's, that nothing is missing.
-func readBody(r *bufio.Reader, h head, complete func() bool) ([]byte, error) {
+func readBody(r *bufio.Reader, room []byte, h head, complete func() bool) ([]byte, error) {
 	switch {
 	case h.chunked:
-		return readChunks(r)
+		return readChunks(r, room)
 	case h.length > maxBody:
 		return nil, broken("HTTP-12", "body is larger than %d bytes", maxBody)
 	case h.length >= 0:
-		b := make([]byte, h.length)
+		b := slices.Grow(room, int(h.length))[:h.length]
 		_, err := io.ReadFull(r, b)
 		return b, cut(err)
 	}
@@ -229,8 +229,7 @@ func readBody(r *bufio.Reader, h head, complete func() bool) ([]byte, error) {
 
 // readChunks reads a chunked body (RFC 9112, section 7.1). Extensions and
 // trailers are refused: AD FS sends none.
-func readChunks(r *bufio.Reader) ([]byte, error) {
-	var b []byte
+func readChunks(r *bufio.Reader, b []byte) ([]byte, error) {
 	for {
 		size, err := readChunkSize(r)
 		if err != nil {

@@ -19,7 +19,7 @@ func readResponse(r io.Reader) (h head, body []byte, err error) {
 	if h, err = readHead(b); err != nil {
 		return h, nil, err
 	}
-	body, err = readBody(b, h, func() bool { return true })
+	body, err = readBody(b, nil, h, func() bool { return true })
 	return h, body, err
 }
 
@@ -142,7 +142,7 @@ func TestHead(t *testing.T) {
 
 // TestUnannouncedEnd: a body without a length is complete only if TLS said so.
 func TestUnannouncedEnd(t *testing.T) {
-	_, err := readBody(bufio.NewReader(strings.NewReader("abc")), head{length: -1}, func() bool { return false })
+	_, err := readBody(bufio.NewReader(strings.NewReader("abc")), nil, head{length: -1}, func() bool { return false })
 	if !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("got %v, want %v", err, io.ErrUnexpectedEOF)
 	}

@@ -25,7 +25,7 @@ type declaration struct {
 	space  string
 }
 
-// A canonicalizer writes an element in the form of Exclusive XML
+// A canonicalizer writes elements in the form of Exclusive XML
 // Canonicalization 1.0, without comments and without inclusive prefixes. It
 // reads the scanner's table and the bytes that the table points at.
 type canonicalizer struct {
@@ -37,28 +37,41 @@ type canonicalizer struct {
 	attrs    []soap.Attribute // of the start tag being written
 }
 
-// appendCanonical appends the canonical form of e, an element of d, without
-// one of its descendants, which may be nil. The error is an *Error.
-func appendCanonical(dst []byte, d *soap.Document, e, leaveOut *soap.Element) ([]byte, error) {
-	c := canonicalizer{
-		doc:      d,
-		leaveOut: leaveOut,
-		out:      slices.Grow(dst, int(e.End-e.Start)),
-		limit:    len(dst) + maxGrowth*len(d.Source) + growthRoom,
-		scope:    make([]declaration, 0, 16),
-		attrs:    make([]soap.Attribute, 0, 16),
-	}
+// form returns the canonical form of e, an element of d, without one of its
+// descendants, which may be nil. It is overwritten by the next. The error is an
+// *Error.
+func (c *canonicalizer) form(d *soap.Document, e, leaveOut *soap.Element) ([]byte, error) {
+	c.doc, c.leaveOut = d, leaveOut
+	c.out = slices.Grow(c.out[:0], int(e.End-e.Start))
+	c.limit = maxGrowth*len(d.Source) + growthRoom
+	c.scope = slices.Grow(c.scope[:0], 16)
+	c.attrs = slices.Grow(c.attrs[:0], 16)
 	if err := c.element(e); err != nil {
-		return dst, err
+		return nil, err
 	}
 	elements := len(d.Within(e))
 	if leaveOut != nil {
 		elements -= len(d.Within(leaveOut))
 	}
-	if isVoid(c.out[len(dst):], elements) {
-		return dst, refuse("XML-20", e, "canonical form is shorter than the element")
+	if isVoid(c.out, elements) {
+		return nil, refuse("XML-20", e, "canonical form is shorter than the element")
 	}
 	return c.out, nil
+}
+
+// maxKept is the largest buffer that wipe keeps, in bytes. The tables are bounded
+// by the scanner's limits.
+const maxKept = 64 << 10
+
+// wipe overwrites what c wrote of a token, and keeps the room.
+func (c *canonicalizer) wipe() {
+	clear(c.out[:cap(c.out)])
+	clear(c.scope[:cap(c.scope)])
+	clear(c.attrs[:cap(c.attrs)])
+	if cap(c.out) > maxKept {
+		c.out = nil
+	}
+	*c = canonicalizer{out: c.out[:0], scope: c.scope[:0], attrs: c.attrs[:0]}
 }
 
 // isVoid reports whether a canonical form is too short to be one of so many

@@ -1,6 +1,7 @@
 package xmlsig_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -100,6 +101,18 @@ func TestCanonicalLeavesOut(t *testing.T) {
 	got, err := xmlsig.AppendCanonical(nil, d, elementE(t, d), &elements[3])
 	if err != nil || string(got) != want {
 		t.Errorf("got  %s, %v\nwant %s", got, err, want)
+	}
+}
+
+// AUD-05: nothing of a token stays where it was digested.
+func TestCanonicalFormIsWiped(t *testing.T) {
+	d, err := soap.Scan(testdata.Message(t, "rstr/adfs-13-saml11.xml"), soap.Answer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	form, err := xmlsig.WipedForm(d, d.Root())
+	if err != nil || len(form) == 0 || len(bytes.Trim(form, "\x00")) > 0 {
+		t.Errorf("%d bytes, of which stay %q, %v", len(form), form, err)
 	}
 }
 

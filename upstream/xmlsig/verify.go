@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 
 	dsig "github.com/russellhaering/goxmldsig"
 
@@ -51,7 +52,8 @@ func refuse(rule string, e *soap.Element, msg string) *Error {
 // A Verifier checks the signatures of SAML assertions against pinned keys. It
 // is safe for concurrent use.
 type Verifier struct {
-	pinned []*x509.Certificate
+	pinned         []*x509.Certificate
+	canonicalizers sync.Pool // of *canonicalizer, wiped
 }
 
 // NewVerifier returns a Verifier that trusts the keys of the certificates, one
@@ -118,7 +120,9 @@ func Digest(d *soap.Document, e *soap.Element) ([sha256.Size]byte, error) {
 			break
 		}
 	}
-	canonical, err := appendCanonical(nil, d, e, signature)
+	var c canonicalizer
+	defer c.wipe()
+	canonical, err := c.form(d, e, signature)
 	return sha256.Sum256(canonical), err
 }
 
@@ -128,6 +132,17 @@ func Digest(d *soap.Document, e *soap.Element) ([sha256.Size]byte, error) {
 // computed. Nothing is fetched, and no key is taken from the message. Its cost
 // is linear in the size of d. The error is an *Error.
 func (v *Verifier) Verify(d *soap.Document, assertion *soap.Element) (*Verified, error) {
+	c, ok := v.canonicalizers.Get().(*canonicalizer)
+	if !ok {
+		c = new(canonicalizer)
+	}
+	verified, err := v.verify(c, d, assertion)
+	c.wipe()
+	v.canonicalizers.Put(c) // not after a panic
+	return verified, err
+}
+
+func (v *Verifier) verify(c *canonicalizer, d *soap.Document, assertion *soap.Element) (*Verified, error) {
 	if !isAssertion(assertion) {
 		return nil, refuse("SIG-03", assertion, "element is no SAML assertion")
 	}
@@ -149,15 +164,15 @@ func (v *Verifier) Verify(d *soap.Document, assertion *soap.Element) (*Verified,
 	if err != nil {
 		return nil, err
 	}
-	digest, err := s.checkDigest(assertion)
+	digest, err := s.checkDigest(c, assertion)
 	if err != nil {
 		return nil, err
 	}
-	c, err := v.checkValue(s)
+	signer, err := v.checkValue(c, s)
 	if err != nil {
 		return nil, err
 	}
-	return &Verified{Element: assertion, Certificate: c, Digest: digest}, nil
+	return &Verified{Element: assertion, Certificate: signer, Digest: digest}, nil
 }
 
 // identify returns the id of an assertion by its schema, which must be its only one.
@@ -254,7 +269,7 @@ func enveloped(d *soap.Document, assertion *soap.Element) (*soap.Element, error)
 
 // checkDigest compares the digest with that of the assertion without its
 // signature, and returns it by SHA-256, whichever the signature has.
-func (s *signature) checkDigest(assertion *soap.Element) (digest [sha256.Size]byte, err error) {
+func (s *signature) checkDigest(c *canonicalizer, assertion *soap.Element) (digest [sha256.Size]byte, err error) {
 	for space := range s.doc.Namespaces() {
 		if !isAbsolute(space) {
 			return digest, refuse("XML-20", assertion, "a namespace in the document is no absolute URI")
@@ -263,7 +278,7 @@ func (s *signature) checkDigest(assertion *soap.Element) (digest [sha256.Size]by
 	if subtle.ConstantTimeCompare(s.digestValue, sum(s.digest, nil)) == 1 {
 		return digest, refuse("XML-20", s.info, "digest is that of nothing")
 	}
-	canonical, err := appendCanonical(nil, s.doc, assertion, s.element)
+	canonical, err := c.form(s.doc, assertion, s.element)
 	if err != nil {
 		return digest, err
 	}
@@ -298,8 +313,8 @@ func isAbsolute(space string) bool {
 
 // checkValue returns the pinned certificate whose key signed. Where KeyInfo
 // names one of them only that is tried, otherwise all.
-func (v *Verifier) checkValue(s *signature) (*x509.Certificate, error) {
-	canonical, err := appendCanonical(nil, s.doc, s.info, nil)
+func (v *Verifier) checkValue(c *canonicalizer, s *signature) (*x509.Certificate, error) {
+	canonical, err := c.form(s.doc, s.info, nil)
 	if err != nil {
 		return nil, err
 	}
