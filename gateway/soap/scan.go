@@ -69,7 +69,10 @@ func (s *scanner) document() *Error {
 		return err
 	}
 	d := s.doc
-	tags := bytes.Count(s.src, []byte("<")) - bytes.Count(s.src, []byte("</"))
+	tags := bytes.Count(s.src, []byte("<"))
+	if tags > cap(d.elements) {
+		tags -= bytes.Count(s.src, []byte("</")) // slower
+	}
 	d.elements = atLeast(d.elements, min(tags, s.limits.elements))
 	d.attributes, d.bindings = atLeast(d.attributes, 16), atLeast(d.bindings, 12) // of an ordinary request
 	for i < len(s.src) {
