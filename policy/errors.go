@@ -9,8 +9,7 @@ import (
 
 // An Error is one mistake in the policy files.
 type Error struct {
-	// File is the file's name within the policy directory; "." is the
-	// directory itself.
+	// File is the file's name, below Vocabulary.Dir, or that directory itself.
 	File string
 	// Line and Column count from 1, columns in characters. Both are 0 when the
 	// mistake is the whole file's.

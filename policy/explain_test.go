@@ -77,3 +77,22 @@ func TestMentions(t *testing.T) {
 		t.Errorf("got %b, want none", got)
 	}
 }
+
+// POL-09: an explanation says whether the client hears of a refusal.
+func TestExplainTold(t *testing.T) {
+	const told, hidden = "\nthe client is told\n", "\nto the client it looks like a wrong password\n"
+	for rules, want := range map[string]string{
+		named("a", "everyone", "allow: {}"):                                                   "",
+		named("a", "everyone", "allow: {}") + named("d", "{networks: [offices]}", "deny: {}"): told,
+		named("a", "everyone", "allow: {}") + named("d", "{groups: [staff]}", "deny: {}"):     hidden,
+		named("a", "{groups: [leavers]}", "allow: {}"):                                        hidden,
+		named("a", "{networks: [labs]}", "allow: {}"):                                         told,
+	} {
+		f := alice()
+		x := load(t, preamble+rules).Explain(&f)
+		text := x.String()
+		if strings.Contains(text, told) != (want == told) || strings.Contains(text, hidden) != (want == hidden) {
+			t.Errorf("%s\ngot\n%s\nwant %q", rules, text, want)
+		}
+	}
+}

@@ -13,11 +13,18 @@ func (x *Explanation) Applies(r *RuleResult) bool {
 		(r.Result == results[yes] || r.Result == results[unknown] && r.Rule.Effect != Allow)
 }
 
-// String explains the decision in lines: the decision, then the rules that
-// apply, then the others, each with its conditions and what the facts are.
+// String explains the decision in lines: the decision, what the client hears
+// of a refusal, the rules that apply, then the others, each with its conditions and what the facts are.
 func (x *Explanation) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s\n", x.Decision.Verdict(), x.Decision.Why())
+	switch d := &x.Decision; {
+	case d.Effect == Allow:
+	case d.Named:
+		b.WriteString("the client is told\n")
+	default:
+		b.WriteString("to the client it looks like a wrong password\n")
+	}
 	if a := x.Decision.Application; a != nil {
 		fmt.Fprintf(&b, "application %s\n", a.Name)
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +16,9 @@ import (
 
 // A Vocabulary is what policy cannot know by itself.
 type Vocabulary struct {
+	// Dir is the path of the directory. It stands before the names of files,
+	// wherever they are told; it may be empty.
+	Dir string
 	// Endpoints are the published paths.
 	Endpoints []string
 	// Families are the families of clients that requests are told apart by,
@@ -33,6 +37,9 @@ type Vocabulary struct {
 	// finds none.
 	Now time.Time
 }
+
+// path returns what a file is called where it is told.
+func (v *Vocabulary) path(name string) string { return path.Join(v.Dir, name) }
 
 // A Set is all rules of a policy directory, compiled. It is immutable and may
 // be used by several goroutines.
@@ -136,7 +143,7 @@ func (l *loader) list() []string {
 
 func (l *loader) fail(file, format string, args ...any) {
 	l.gap = true
-	l.errs = append(l.errs, &Error{File: file, Msg: fmt.Sprintf(format, args...)})
+	l.errs = append(l.errs, &Error{File: l.vocabulary.path(file), Msg: fmt.Sprintf(format, args...)})
 }
 
 // file reads one policy file.
@@ -146,7 +153,7 @@ func (l *loader) file(name string) {
 		l.fail(name, "%v", err)
 		return
 	}
-	r := &reader{file: name, content: content, errs: &l.errs, vocabulary: &l.vocabulary}
+	r := &reader{file: l.vocabulary.path(name), content: content, errs: &l.errs, vocabulary: &l.vocabulary}
 	n := r.parse(content)
 	if n == nil {
 		l.gap = true

@@ -371,3 +371,52 @@ func mistakesOf(t testing.TB, content string, v policy.Vocabulary) []string {
 	t.Helper()
 	return mistakes(t, fstest.MapFS{"policy.yaml": {Data: []byte(content)}}, v)
 }
+
+// Every file has one name, the one by which it can be opened: where a mistake
+// stands, in what the mistake says, in warnings and in explanations.
+func TestDir(t *testing.T) {
+	v := vocabulary
+	v.Dir = "../sets/policies"
+	const staff = "  - {name: staff, match: {groups: [staff]}, allow: {}}\n"
+	files := fstest.MapFS{
+		"a.yaml":         {Data: []byte(preamble + staff)},
+		"b.yaml":         {Data: []byte("rules:\n" + staff + "networks:\n  n: {file: lists/n.txt}\n  m: {file: none.txt}\n")},
+		"c.yml":          {},
+		"lists/n.txt":    {Data: []byte("192.0.2.1/24")},
+		"a_test.yaml":    {Data: []byte("tests: [{}]")},
+		"good_test.yaml": {Data: []byte("tests: [{name: a, facts: {}, expect: {effect: deny}}]")},
+	}
+	_, err := policy.Load(files, v)
+	want := []string{
+		"../sets/policies/b.yaml:2:12: rule \"staff\" is defined already at ../sets/policies/a.yaml:10",
+		"../sets/policies/b.yaml:5:13: read file: open none.txt: file does not exist",
+		"../sets/policies/c.yml: would not be read: call it c.yaml",
+		"../sets/policies/lists/n.txt:1:1: 192.0.2.1/24 has bits behind its length: did you mean 192.0.2.0/24?",
+	}
+	if got := strings.Split(err.Error(), "\n"); !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", err, strings.Join(want, "\n"))
+	}
+	if _, err := policy.Load(fstest.MapFS{}, v); err == nil || err.Error() != "../sets/policies: the policy directory holds no file *.yaml" {
+		t.Errorf("got %v", err)
+	}
+	delete(files, "b.yaml")
+	delete(files, "c.yml")
+	s, err := policy.Load(files, v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.ReadSuites(files); err == nil || !strings.HasPrefix(err.Error(), "../sets/policies/a_test.yaml:1:9: a test needs") {
+		t.Errorf("got %v", err)
+	}
+	delete(files, "a_test.yaml")
+	if all, err := s.ReadSuites(files); err != nil || all[0].File != "../sets/policies/good_test.yaml" {
+		t.Errorf("got %v, %v", all, err)
+	}
+	if all := s.Warnings(noon); len(all) == 0 || all[0].File != "../sets/policies/a.yaml" {
+		t.Errorf("got %v", all)
+	}
+	f := alice()
+	if x := s.Explain(&f); !strings.Contains(x.String(), `rule "staff" (../sets/policies/a.yaml:10, allow)`) {
+		t.Errorf("got %s", &x)
+	}
+}

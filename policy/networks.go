@@ -80,7 +80,7 @@ func (l *loader) networkFile(r *reader, n *yaml.Node) []netip.Prefix {
 		r.fail(f.value, "%v", err)
 		return nil
 	}
-	of := &reader{file: name, errs: r.errs}
+	of := &reader{file: l.vocabulary.path(name), errs: r.errs}
 	if !isJSON {
 		return of.prefixes(content)
 	}

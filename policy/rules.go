@@ -45,7 +45,7 @@ type Rule struct {
 	Expires time.Time
 	// Owner answers for the rule; it may be empty.
 	Owner string
-	// File and Line are where the rule stands.
+	// File and Line are where the rule stands: File is below Vocabulary.Dir.
 	File string
 	Line int
 

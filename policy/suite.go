@@ -14,7 +14,7 @@ const TestSuffix = "_test.yaml"
 
 // A Suite is the tests of one file.
 type Suite struct {
-	// File is the file's name within the policy directory.
+	// File is the file's name, below Vocabulary.Dir.
 	File  string
 	Tests []Test
 }
@@ -38,7 +38,7 @@ type Test struct {
 func (s *Set) ReadSuites(fsys fs.FS) ([]Suite, error) {
 	names, err := fs.Glob(fsys, "*"+TestSuffix)
 	if err != nil {
-		return nil, Errors{{File: ".", Msg: "read policy directory: " + err.Error()}}
+		return nil, Errors{{File: s.vocabulary.path("."), Msg: "read policy directory: " + err.Error()}}
 	}
 	var errs Errors
 	l := &loader{fsys: fsys, contents: make(map[string][]byte)}
@@ -49,10 +49,10 @@ func (s *Set) ReadSuites(fsys fs.FS) ([]Suite, error) {
 		}
 		content, err := l.read(name, maxPolicyFile)
 		if err != nil {
-			errs = append(errs, &Error{File: name, Msg: err.Error()})
+			errs = append(errs, &Error{File: s.vocabulary.path(name), Msg: err.Error()})
 			continue
 		}
-		r := &suiteReader{reader: reader{file: name, needs: "tests", errs: &errs, vocabulary: &s.vocabulary}, set: s}
+		r := &suiteReader{reader: reader{file: s.vocabulary.path(name), needs: "tests", errs: &errs, vocabulary: &s.vocabulary}, set: s}
 		all = append(all, r.suite(content))
 	}
 	if len(errs) > 0 {

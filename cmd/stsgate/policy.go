@@ -6,8 +6,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
+	"time"
 
 	"stsgate/gateway/config"
 	"stsgate/policy"
@@ -54,9 +54,10 @@ func loadDir(dir string, v policy.Vocabulary) (*policy.Set, fs.FS, error) {
 		return nil, nil, usageError{fmt.Errorf("%s is not a directory of policy files", dir)}
 	}
 	fsys := os.DirFS(dir)
+	v.Dir = fromHere(dir)
 	set, err := policy.Load(fsys, v)
 	if err != nil {
-		return nil, nil, mistakes{placed(dir, err)}
+		return nil, nil, mistakes{err}
 	}
 	return set, fsys, nil
 }
@@ -68,8 +69,9 @@ type policyTest struct {
 
 // Help shows examples.
 func (policyTest) Help() string {
-	return `Runs the tests of all files *_test.yaml in the policy directory and prints what failed with the
-explanation of the decision, then the rules that applied in no test. A test whose outcome rests on a
+	return `Runs the tests of all files *_test.yaml in the policy directory and prints the warnings that check
+prints of policy, what failed with the explanation of the decision, then the rules that applied in no
+test. A test whose outcome rests on a
 fact that it leaves out is named: the fact is empty in the test, and may be unknown in a request.
 
 The exit code is 0 when all tests passed, 1 otherwise.
@@ -87,7 +89,7 @@ func (v *policyTest) Run(c *console) error {
 	}
 	report, err := policytest.Run(set, fsys)
 	if err != nil {
-		return mistakes{placed(v.Dir, err)}
+		return mistakes{err}
 	}
 	if len(report.Results) == 0 {
 		return fmt.Errorf("%s holds no test: write NAME%s", v.Dir, policy.TestSuffix)
@@ -97,7 +99,10 @@ func (v *policyTest) Run(c *console) error {
 			return err
 		}
 	}
-	v.print(c.out, report)
+	for _, w := range set.Warnings(time.Now()) {
+		fmt.Fprintln(c.out, "note ", w)
+	}
+	printReport(c.out, report)
 	if report.Failures() > 0 {
 		return errReported
 	}
@@ -112,10 +117,10 @@ func writeJUnit(file string, report *policytest.Report) error {
 	return errors.Join(report.WriteJUnit(f), f.Close())
 }
 
-func (v *policyTest) print(w io.Writer, report *policytest.Report) {
+func printReport(w io.Writer, report *policytest.Report) {
 	for i := range report.Results {
 		r := &report.Results[i]
-		at := fmt.Sprintf("%s:%d", fromHere(filepath.Join(v.Dir, r.File)), r.Test.Line)
+		at := fmt.Sprintf("%s:%d", r.File, r.Test.Line)
 		switch {
 		case r.Failed():
 			fmt.Fprintf(w, "FAIL  %s: %s\n", at, r.Test.Name)
@@ -129,7 +134,7 @@ func (v *policyTest) print(w io.Writer, report *policytest.Report) {
 	}
 	uncovered := report.Uncovered()
 	for _, rule := range uncovered {
-		fmt.Fprintf(w, "note  %s:%d: rule %q applies in no test\n", fromHere(filepath.Join(v.Dir, rule.File)), rule.Line, rule.Name)
+		fmt.Fprintf(w, "note  %s:%d: rule %q applies in no test\n", rule.File, rule.Line, rule.Name)
 	}
 	passed := len(report.Results) - report.Failures()
 	fmt.Fprintf(w, "%d of %d tests passed; %d of %d rules covered\n",

@@ -16,7 +16,7 @@ type policyExplain struct {
 
 // Help shows examples.
 func (policyExplain) Help() string {
-	return `Says what is decided on the facts of a file, and for each rule whether it matches or which of its
+	return `Says what is decided on the facts of a file, whether the client hears of a refusal, and for each rule whether it matches or which of its
 conditions does not hold, with the value of the fact. The file, in YAML or JSON, holds what stands under
 facts in a test, or under labels.facts in an audit line. A fact that it leaves out is empty; one that
 stands in its list unknown could not be read.
@@ -56,6 +56,7 @@ type (
 		Effect      string     `json:"effect"`
 		Cause       string     `json:"cause"`
 		Why         string     `json:"why"`
+		Told        bool       `json:"told"` // that it is refused, to the client
 		Application string     `json:"application,omitempty"`
 		Answer      string     `json:"answer,omitempty"`
 		MFA         string     `json:"mfa"`
@@ -89,7 +90,7 @@ type (
 
 func explained(x *policy.Explanation) explanationJSON {
 	d := &x.Decision
-	j := explanationJSON{Effect: d.Effect.String(), Cause: d.Cause.String(), Why: d.Why(), MFA: "none", Rules: []ruleJSON{}}
+	j := explanationJSON{Effect: d.Effect.String(), Cause: d.Cause.String(), Why: d.Why(), Told: d.Named, MFA: "none", Rules: []ruleJSON{}}
 	if d.Obligations.SecondFactor {
 		j.MFA = "required"
 	}

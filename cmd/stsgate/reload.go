@@ -21,7 +21,7 @@ func (d *daemon) reload() {
 	next, err := d.prepareReload()
 	var edits policy.Errors
 	if err == nil {
-		edits = weaker(policySet{was, d.c.Policy}, policySet{next.policy, d.c.Policy})
+		edits = weaker(was, next.policy)
 	}
 	err = errors.Join(err, d.audit.AppendReload(reloadRecord(start, was, next.policy, edits, err)))
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"runtime"
 	"syscall"
 	"time"
@@ -132,7 +131,6 @@ func (v *check) Run(c *console) error {
 		fmt.Fprintln(c.out, "warning:", w)
 	}
 	for _, w := range p.policy.Warnings(time.Now()) {
-		w.File = fromHere(filepath.Join(cfg.Policy, w.File))
 		fmt.Fprintln(c.out, "warning:", w)
 	}
 	if v.Against != "" {
@@ -151,7 +149,7 @@ func (v *check) compare(c *console, cfg *config.Config, next *policy.Set) error 
 	if err != nil {
 		return err
 	}
-	edits := weaker(policySet{old, v.Against}, policySet{next, cfg.Policy})
+	edits := weaker(old, next)
 	for _, e := range edits {
 		fmt.Fprintln(c.out, "weaker:", e)
 	}

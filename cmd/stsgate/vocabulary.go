@@ -1,9 +1,7 @@
 package main
 
 import (
-	"errors"
 	"os"
-	"path/filepath"
 	"time"
 
 	"stsgate/gateway/config"
@@ -13,8 +11,9 @@ import (
 
 // loadPolicy reads the policy files with what only the configuration knows.
 func loadPolicy(c *config.Config) (*policy.Set, error) {
-	set, err := policy.Load(os.DirFS(c.Policy), vocabulary(c))
-	return set, placed(c.Policy, err)
+	v := vocabulary(c)
+	v.Dir = fromHere(c.Policy)
+	return policy.Load(os.DirFS(c.Policy), v)
 }
 
 // vocabulary is what policy cannot know by itself.
@@ -71,15 +70,4 @@ func families() []string {
 		}
 	}
 	return all
-}
-
-// placed turns the places of mistakes in policy files into files that can be
-// opened from here.
-func placed(dir string, err error) error {
-	if mistakes, ok := errors.AsType[policy.Errors](err); ok {
-		for _, m := range mistakes {
-			m.File = fromHere(filepath.Join(dir, m.File))
-		}
-	}
-	return err
 }

@@ -13,18 +13,10 @@ import (
 	"stsgate/policy"
 )
 
-// A policySet is a set and the directory whose files it was read from.
-type policySet struct {
-	*policy.Set
-	dir string
-}
-
 // weaker lists the edits that let more pass than before, or let it pass with
 // less, each with its place in a file (security.md, POL-05).
-func weaker(old, next policySet) policy.Errors {
-	gone, edits := policy.Weaker(old.Set, next.Set)
-	_ = placed(old.dir, gone)
-	_ = placed(next.dir, edits)
+func weaker(old, next *policy.Set) policy.Errors {
+	gone, edits := policy.Weaker(old, next)
 	return slices.Concat(gone, edits)
 }
 
