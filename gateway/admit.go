@@ -25,7 +25,13 @@ func (x *exchange) admit() error {
 		return err
 	}
 	x.soap = x.head.SOAP
-	return x.readBody()
+	if err := x.readBody(); err != nil {
+		return err
+	}
+	if x.g.c.Audit.Full() { // the room that is left is for what was begun (security.md, AUD-12)
+		return refusal.New(refusal.AuditFailed, "the disk of the audit log is full")
+	}
+	return nil
 }
 
 // ReadHead reads what the header lines of an HTTP request say about its

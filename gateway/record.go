@@ -23,7 +23,11 @@ import (
 // is on the disk before the client hears anything; when it cannot be written
 // there is no token (security.md, AUD-01).
 func (x *exchange) record(err error) error {
-	if failed := x.g.c.Audit.Append(x.auditRecord(err)); failed != nil {
+	write := x.g.c.Audit.Append
+	if x.request == nil && err != nil {
+		write = x.g.c.Audit.AppendRefused // strangers do not fill the disk
+	}
+	if failed := write(x.auditRecord(err)); failed != nil {
 		x.g.metrics.auditFailures.Inc()
 		err = &refusal.Refusal{Reason: refusal.AuditFailed, Err: failed}
 	}
@@ -220,7 +224,7 @@ func (g *Gateway) Refuse(w http.ResponseWriter, r *http.Request, why *refusal.Re
 	client := g.c.Clients.Locate(peer(r), r.Header)
 	row := why.Reason.Row()
 	var err error = why
-	failed := g.c.Audit.Append(&audit.Record{
+	failed := g.c.Audit.AppendRefused(&audit.Record{
 		Time: start.UTC(), Action: "request", Outcome: "failure", Reason: row.Label, Transaction: id,
 		Source: peer(r).Addr().Unmap(), Client: client.Addr, Forwarded: client.Forwarded, Doubtful: client.Doubtful, UserAgent: r.UserAgent(), TLS: tlsVersion(r),
 		Path: "none", Status: row.Status, Error: why.Error(), Revision: g.c.Policy.Load().Revision(),
@@ -235,4 +239,19 @@ func (g *Gateway) Refuse(w http.ResponseWriter, r *http.Request, why *refusal.Re
 		w.Header().Set("Connection", "close")
 	}
 	writePlain(w, row, id)
+}
+
+// RefuseFraming records a request that package edge refused before it had a path.
+func (g *Gateway) RefuseFraming(from string, status int, why error) {
+	var peer netip.Addr // not valid only where the listener has no addresses
+	if ap, err := netip.ParseAddrPort(from); err == nil {
+		peer = ap.Addr().Unmap().WithZone("")
+	}
+	failed := g.c.Audit.AppendRefused(&audit.Record{
+		Time: time.Now().UTC(), Action: "request", Outcome: "failure", Reason: "framing", Transaction: newTransaction(),
+		Source: peer, Client: peer, Path: "none", Status: status, Error: why.Error(), Revision: g.c.Policy.Load().Revision(),
+	})
+	if failed != nil {
+		g.metrics.auditFailures.Inc()
+	}
 }

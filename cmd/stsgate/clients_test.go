@@ -69,12 +69,12 @@ func TestClients(t *testing.T) {
 // TestClientsOwnMistakes has MSAL Python send what is no XML in UTF-8: it
 // escapes no user name, and its passwords are in Latin-1.
 func TestClientsOwnMistakes(t *testing.T) {
-	s := issuerSite(t)
 	for name, user := range map[string]person{
 		"user name not escaped": {name: "alice&bob@contoso.example", password: "horse"},
 		"password in Latin-1":   {name: alice.name, password: "Pferdestärke"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			s := issuerSite(t) // with a log of its own: the second of a kind is only counted
 			s.checkRefused(t, askMSALPython(t, s, user), refusal.Malformed)
 		})
 	}

@@ -141,17 +141,18 @@ func (d *daemon) listen(registry *prometheus.Registry) error {
 			proxies = d.c.Clients.Proxies
 		}
 		s, err := edge.New(edge.Config{
-			Host:          d.c.Host,
-			Routes:        routes,
-			Refuse:        d.gateway.Refuse,
-			Certificates:  d.parts.certificates[i],
-			Gate:          gate,
-			Proxies:       proxies,
-			Speaking:      clientip.Headers(),
-			HeaderTimeout: d.c.Timeouts.Header,
-			IdleTimeout:   d.c.Timeouts.Idle,
-			HeaderBytes:   int(d.c.Limits.Headers),
-			Log:           d.log,
+			Host:           d.c.Host,
+			Routes:         routes,
+			Refuse:         d.gateway.Refuse,
+			RefusedFraming: d.gateway.RefuseFraming,
+			Certificates:   d.parts.certificates[i],
+			Gate:           gate,
+			Proxies:        proxies,
+			Speaking:       clientip.Headers(),
+			HeaderTimeout:  d.c.Timeouts.Header,
+			IdleTimeout:    d.c.Timeouts.Idle,
+			HeaderBytes:    int(d.c.Limits.Headers),
+			Log:            d.log,
 		})
 		if err != nil {
 			return err

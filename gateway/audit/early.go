@@ -38,7 +38,8 @@ func newEarly(l *Log) *early {
 
 // AppendRefused is Append for a request that was refused before there was a
 // message to read. The first of a source and a reason is written at once, those
-// of the next 10 seconds together as one; for them nil is returned.
+// of the next 10 seconds together as one; for them nil is returned. While the
+// disk is full all are counted, and written when there is room.
 func (l *Log) AppendRefused(r *Record) error {
 	if !l.early.first(r) {
 		return nil
@@ -56,7 +57,7 @@ func (e *early) first(r *Record) bool {
 		key.source = netip.Addr{}
 		known, seen = e.waiting[key]
 	}
-	if !seen {
+	if !seen && !e.log.Full() {
 		e.waiting[key] = nil
 		r.Others = !key.source.IsValid()
 		return true
@@ -96,6 +97,9 @@ func (e *early) run() {
 
 // flush writes what was counted. What cannot be written is counted on.
 func (e *early) flush() {
+	if e.log.Full() {
+		return
+	}
 	e.mu.Lock()
 	var all []*Record
 	for key, r := range e.waiting {

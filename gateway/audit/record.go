@@ -20,11 +20,11 @@ type Record struct {
 	Action string `json:"event.action"`
 	// success when a token was released, otherwise failure.
 	Outcome string `json:"event.outcome"`
-	// ok, or the label of the refusal's reason.
+	// ok, or the label of the refusal's reason; framing for what was refused before there was a path.
 	Reason string `json:"event.reason"`
 	// From the receipt of the request to this record, in nanoseconds.
 	Duration time.Duration `json:"event.duration"`
-	// For requests that were refused before there was a message to read, how many there were of the source and the reason since event.start; the rest of the line is of the latest. Absent for one.
+	// For requests that were refused before there was a message to read, how many there were of the source and the reason since event.start; the rest of the line is of the latest. The first has a line of its own, without it; then there is one line in 10 seconds.
 	Count int `json:"labels.count,omitempty"`
 	// When the first of labels.count was received.
 	Start time.Time `json:"event.start,omitzero"`

@@ -299,6 +299,9 @@ func (c *conn) endWatch() {
 func (c *conn) refuse(v *violation) {
 	c.server.gate.framing[v.status].Inc()
 	c.server.log.Info("request refused", "peer", c.peer, "status", v.status, "err", v)
+	if c.server.refusedFraming != nil {
+		c.server.refusedFraming(c.peer, v.status, v)
+	}
 	c.dismiss(v.status, http.Header{})
 }
 

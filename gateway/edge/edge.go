@@ -34,6 +34,9 @@ type Config struct {
 	// Refuse records and answers a request that has no route. The edge has set
 	// Connection and Allow.
 	Refuse func(http.ResponseWriter, *http.Request, *refusal.Refusal)
+	// RefusedFraming is told of a request that was refused for its lines, before
+	// there was a path: the peer's address and port, and the status. It may be nil.
+	RefusedFraming func(peer string, status int, why error)
 	// Certificates is shown to clients.
 	Certificates *Certificates
 	// Gate says who is let in. Servers may share it.
@@ -67,19 +70,20 @@ type Config struct {
 // use request or answer after that. The context of a request ends when its
 // client goes away, which is noticed only once the body was read.
 type Server struct {
-	host          string
-	routes        []Route
-	refuse        func(http.ResponseWriter, *http.Request, *refusal.Refusal)
-	proxies       []netip.Prefix
-	speaking      []string
-	headerTimeout time.Duration
-	idleTimeout   time.Duration
-	headerBytes   int
-	log           *slog.Logger
-	gate          *Gate
-	tls           *tls.Config
-	buffers       sync.Pool // of *buffer
-	draining      atomic.Bool
+	host           string
+	routes         []Route
+	refuse         func(http.ResponseWriter, *http.Request, *refusal.Refusal)
+	refusedFraming func(peer string, status int, why error)
+	proxies        []netip.Prefix
+	speaking       []string
+	headerTimeout  time.Duration
+	idleTimeout    time.Duration
+	headerBytes    int
+	log            *slog.Logger
+	gate           *Gate
+	tls            *tls.Config
+	buffers        sync.Pool // of *buffer
+	draining       atomic.Bool
 
 	mu        sync.Mutex
 	closed    bool
@@ -96,7 +100,7 @@ func New(c Config) (*Server, error) {
 		return nil, errors.New("edge: host, refuse, certificates, gate and log are required")
 	}
 	return &Server{
-		host: c.Host, routes: c.Routes, refuse: c.Refuse, proxies: c.Proxies,
+		host: c.Host, routes: c.Routes, refuse: c.Refuse, refusedFraming: c.RefusedFraming, proxies: c.Proxies,
 		headerTimeout: cmp.Or(c.HeaderTimeout, 5*time.Second),
 		idleTimeout:   cmp.Or(c.IdleTimeout, time.Minute),
 		headerBytes:   cmp.Or(c.HeaderBytes, 16<<10),
