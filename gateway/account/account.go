@@ -4,7 +4,10 @@
 // It is a leaf. It never looks anything up and never logs.
 package account
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // An Account is one user as a directory knows it.
 type Account struct {
@@ -24,6 +27,17 @@ type Account struct {
 	Attributes map[string][]string
 	// Disabled tells that the directory refuses every sign-in of the account.
 	Disabled bool
+	// Expired and Locked tell the same for an account whose time is over, and
+	// for one that had too many wrong passwords; PasswordExpired, that the
+	// password must be changed first. All are as the directory last said, which
+	// may be minutes ago: what holds now is what Verify returns.
+	Expired, Locked, PasswordExpired bool
+	// PasswordSet is when the password was last set, zero where the directory
+	// does not say.
+	PasswordSet time.Time
+	// Remembered tells that the directory does not answer, and who the name is
+	// was learned from it before. Groups is then empty and means nothing.
+	Remembered bool
 }
 
 // ImmutableID is the value that Microsoft 365 knows the user by: the
@@ -42,5 +56,6 @@ var (
 	ErrUnknown = errors.New("unknown account")
 	// ErrDenied says that the directory does not accept the password, or
 	// refuses the account whatever the password: which one never reaches a client.
+	// A directory that knows returns a [Denial].
 	ErrDenied = errors.New("not authenticated")
 )

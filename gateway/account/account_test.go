@@ -2,6 +2,7 @@ package account_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -119,5 +120,28 @@ func TestPasswordWipe(t *testing.T) {
 	zero.Wipe()
 	if zero.Bytes() != nil {
 		t.Error("the zero password is not empty")
+	}
+}
+
+// LOCK-05, LOCK-09: a guard counts a wrong guess, and neither what a right
+// password was refused for nor what says nothing of the password.
+func TestDenial(t *testing.T) {
+	for d, want := range map[account.Denial]struct{ wrong, right bool }{
+		account.WrongPassword:      {wrong: true},
+		account.NoAccount:          {wrong: true},
+		account.AccountLocked:      {},
+		account.AccountDisabled:    {right: true},
+		account.AccountExpired:     {right: true},
+		account.PasswordExpired:    {right: true},
+		account.PasswordMustChange: {right: true},
+		account.OutOfHours:         {right: true},
+		account.OutOfPlaces:        {right: true},
+	} {
+		if d.Wrong() != want.wrong || d.Right() != want.right {
+			t.Errorf("%v: got wrong %v, right %v", d, d.Wrong(), d.Right())
+		}
+		if err := fmt.Errorf("verify: %w", d); !errors.Is(err, account.ErrDenied) || errors.Is(err, account.ErrUnknown) {
+			t.Errorf("%v is not ErrDenied alone", d)
+		}
 	}
 }

@@ -1,6 +1,9 @@
 package directory
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // OnDerive makes f call hook, with the PHC parameters, before each of its
 // argon2id computations.
@@ -25,4 +28,33 @@ func ParseHash(s string) (string, error) {
 		return "", err
 	}
 	return h.String(), nil
+}
+
+// GUIDText writes an objectGUID as text.
+func GUIDText(b []byte) string {
+	s, err := guid(b)
+	if err != nil {
+		panic(err)
+	}
+	return s
+}
+
+// AgeNames makes what is held of accounts older.
+func AgeNames(l *LDAP, by time.Duration) {
+	l.names.mu.Lock()
+	defer l.names.mu.Unlock()
+	for key, n := range l.names.names {
+		n.read = n.read.Add(-by)
+		l.names.names[key] = n
+	}
+}
+
+// SetWrong says how long the last wrong password took.
+func SetWrong(l *LDAP, took time.Duration) { l.wrong.Store(int64(took)) }
+
+// Idle counts the connections that nobody uses.
+func Idle(l *LDAP) int {
+	l.pool.mu.Lock()
+	defer l.pool.mu.Unlock()
+	return len(l.pool.idle)
 }

@@ -1,8 +1,10 @@
-// Package directory tells who a user is and whether a password is theirs.
+// Package directory tells who a user is and whether a password is theirs: from
+// Active Directory, or from a file.
 //
 // It knows users under the names that clients type and answers with accounts.
-// It must never say why a password was not accepted, never take less time for
-// an unknown user than for a known one, and never log.
+// Why a password was not accepted it says to the gateway alone. It must never
+// take less time for an unknown user than for a known one, and never log
+// anything of a user.
 package directory
 
 import (
