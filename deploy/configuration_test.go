@@ -113,7 +113,8 @@ func configurationSection(t *testing.T) string {
 	return b.String()
 }
 
-// The least that a configuration can say to forward, and to issue.
+// The least that a configuration can say to forward, to issue, and to ask a
+// domain controller.
 const (
 	forwarding = `
 host: sts.contoso.example
@@ -128,6 +129,8 @@ upstream: {issuer: {entity: "http://sts.contoso.example/adfs/services/trust", si
 directory: {file: users.yaml}
 policy: policies
 audit: {file: audit.jsonl}`
+	asking = forwarding + `
+directory: {ldap: {url: "ldaps://dc1.contoso.example", ca: ca.pem, user: svc@contoso.example, password: dc.password}}`
 )
 
 // TestDocumentedDefaults holds that to write a documented default into the
@@ -135,7 +138,7 @@ audit: {file: audit.jsonl}`
 func TestDocumentedDefaults(t *testing.T) {
 	// Made of others when it is needed.
 	derived := map[string]bool{"url": true}
-	dir := lay(t, map[string][]byte{}, "tls.crt", "tls.key", "ca.pem", "users.yaml", "policies/x.yaml")
+	dir := lay(t, map[string][]byte{}, "tls.crt", "tls.key", "ca.pem", "users.yaml", "dc.password", "policies/x.yaml")
 	defaults := 0
 	for _, k := range configKeys(t) {
 		if !k.group && k.byDoc == "" {
@@ -146,8 +149,10 @@ func TestDocumentedDefaults(t *testing.T) {
 		}
 		defaults++
 		base := forwarding
-		if _, there := at(parse(t, base), k.path); there {
+		if _, there := at(parse(t, base), k.path); there || k.path == "directory.ldap" {
 			base = issuing
+		} else if strings.HasPrefix(k.path, "directory.") {
+			base = asking
 		}
 		without := load(t, dir, parse(t, base))
 		value, _, _ := strings.Cut(strings.ReplaceAll(k.byDoc, ";", ","), ",")

@@ -110,15 +110,15 @@ func example(t *testing.T) []byte {
 }
 
 func TestExampleLoads(t *testing.T) {
-	commented := regexp.MustCompile(`(?m)^( *)#(\S|  [-a-z])`) // a key, or what stands below one
+	commented := regexp.MustCompile(`(?m)^( *)#(\S|(?:  )+[-a-z])`) // a key, or what stands below one
 	for name, text := range map[string][]byte{
 		"as it is":            example(t),
 		"with everything set": commented.ReplaceAll(example(t), []byte("$1$2")),
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := lay(t, map[string][]byte{"stsgate.yaml": text},
-				"tls.crt", "tls.key", "adfs-ca.pem", "adfs-signing.pem", "sign.crt", "sign.key", "users.yaml", "exchange-online.txt",
-				"GeoLite2-Country.mmdb", "GeoLite2-ASN.mmdb", "audit.key", "policies/x.yaml")
+				"tls.crt", "tls.key", "adfs-ca.pem", "adfs-signing.pem", "sign.crt", "sign.key", "exchange-online.txt",
+				"GeoLite2-Country.mmdb", "GeoLite2-ASN.mmdb", "dc-ca.pem", "dc.password", "audit.key", "policies/x.yaml")
 			if _, err := config.Load(filepath.Join(dir, "stsgate.yaml")); err != nil {
 				t.Error(err)
 			}

@@ -110,6 +110,9 @@ func (x *exchange) gatherUser(ctx context.Context) {
 	switch x.account, err = x.g.c.Directory.Lookup(ctx, x.name); {
 	case err == nil:
 		x.facts.User = user(&x.account)
+		if x.account.Remembered {
+			x.facts.Known = x.facts.Known.Without(policy.UserGroups)
+		}
 	case errors.Is(err, account.ErrUnknown):
 		x.absence = &refusal.Refusal{Reason: refusal.UnknownUser, Err: err}
 	default:
@@ -198,6 +201,8 @@ func (x *exchange) decide(ctx context.Context) error {
 	switch {
 	case x.absence != nil:
 		return x.refuseUser(ctx, x.absence)
+	case d.Effect != policy.Allow && x.account.Remembered:
+		return x.refuseUser(ctx, refusal.New(refusal.DirectoryDown, "the directory does not answer, and without groups: %s", d.Why()))
 	case d.Cause == policy.Conflict:
 		return x.refuseUser(ctx, refusal.New(refusal.ConflictUser, "%s", d.Why()))
 	case d.Effect != policy.Allow:

@@ -62,6 +62,33 @@ func TestDirectoryDownGoesNowhere(t *testing.T) {
 	})
 }
 
+// Who is known from before passes a directory that does not answer, by rules
+// that ask for no group; what asks for one is refused as a failure of the
+// service, and not as a wrong password.
+func TestRememberedHasNoGroups(t *testing.T) {
+	for _, c := range []struct{ rules, want string }{
+		{"[{name: all, match: everyone, allow: {}}]", "ok"},
+		{"[{name: alice, match: {users: [alice@contoso.example]}, allow: {}}]", "ok"},
+		{"[{name: bob, match: {users: [bob@contoso.example]}, allow: {}}]", "directory-down"},
+		{"[{name: staff, match: {groups: [staff]}, allow: {}}]", "directory-down"},
+		{"[{name: all, match: everyone, allow: {}}, {name: no admins, match: {groups: [admins]}, deny: {}}]", "directory-down"},
+		{"[{name: none, match: everyone, deny: {}}]", "denied"},
+	} {
+		atFresh(t, c.rules, func(t *testing.T) {
+			g := newGate(t, func(g *gateway.Config) {
+				g.Policy = live(t, "applications: {any: {realms: [\"*\"], answer: forward}}\nrules: "+c.rules+"\n")
+			})
+			remembered := alice
+			remembered.Remembered, remembered.Groups = true, nil
+			g.directory.byName[alice.UPN] = remembered
+			g.ask(modern, nil)
+			if got := g.record()["event.reason"]; got != c.want || (len(g.farm.asked) > 0) != (c.want == "ok") {
+				t.Errorf("got reason %v, farm asked %d times, want %v", got, len(g.farm.asked), c.want)
+			}
+		})
+	}
+}
+
 // Before check has passed nothing is signed (design.md, section 4).
 func TestNothingIsSignedForAnother(t *testing.T) {
 	atFresh(t, "", func(t *testing.T) {

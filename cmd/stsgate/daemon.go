@@ -68,6 +68,9 @@ func newDaemon(c *config.Config, log *slog.Logger) (_ *daemon, err error) {
 	if d.metrics, err = newMetrics(registry); err != nil {
 		return nil, err
 	}
+	if err = d.parts.ldap.Register(registry); err != nil {
+		return nil, err
+	}
 	if err = d.openAudit(registry); err != nil {
 		return nil, err
 	}
@@ -208,6 +211,7 @@ func (d *daemon) run(ctx context.Context) error {
 	for _, p := range d.plain {
 		go func() { failed <- p.server.Serve(p.listener) }()
 	}
+	go d.watchDirectory(ctx)
 	var err error
 	select {
 	case <-ctx.Done():
@@ -249,6 +253,9 @@ func (d *daemon) close() error {
 	if d.farm != nil {
 		d.farm.Close()
 	}
+	if d.parts != nil && d.parts.ldap != nil {
+		d.parts.ldap.Close()
+	}
 	if d.audit != nil {
 		errs = append(errs, d.audit.Close())
 	}
@@ -273,6 +280,9 @@ func (d *daemon) checks() []admin.Check {
 			err = errors.New("no node is up")
 		}
 		all = append(all, admin.NewCheck("farm", err), admin.NewCheck("farm-signing", d.farm.Signers()))
+	}
+	if d.parts.ldap != nil {
+		all = append(all, admin.NewCheck("directory", d.parts.ldap.Healthy()))
 	}
 	for _, c := range d.parts.certificates {
 		var err error

@@ -27,7 +27,8 @@ type parts struct {
 	policy       *policy.Set
 	clients      *clientip.Resolver
 	many         []netip.Prefix  // addresses behind which are many clients
-	directory    *directory.File // nil without one
+	directory    userDirectory   // nil without one
+	ldap         *directory.LDAP // that, where it is Active Directory
 	places       *place.DB
 	certificates []*edge.Certificates
 	farmCA       *x509.CertPool      // nil without a farm
@@ -50,7 +51,7 @@ func loadParts(c *config.Config, log *slog.Logger) (*parts, error) {
 	p.clients = clientip.New(clientip.Config{Proxies: c.Clients.Proxies, ExchangeOnline: exchangeOnline})
 	p.many = slices.Concat(c.Clients.Proxies, exchangeOnline)
 	if c.Directory != nil {
-		p.directory, err = directory.OpenFile(c.Directory.File)
+		err = p.openDirectory(c.Directory, log)
 		collect(err)
 	}
 	p.places, err = place.Open(place.Config{Country: c.Places.Country, ASN: c.Places.ASN})

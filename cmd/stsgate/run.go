@@ -104,7 +104,7 @@ type check struct {
 func (check) Help() string {
 	return `Every mistake in every file is printed as file:line:column: message. The exit code is 1 when there
 is one, 0 otherwise; warnings, and what is weaker than before, do not change it. Nothing is listened on
-and nothing is written.
+and nothing is written; a domain controller is asked, and it is a warning when it does not answer.
 
 With --against each edit of the policy that lets more pass than that directory does is a line that begins
 with "weaker:"; a rule that is gone has its place there. Whether somebody has to agree is for a merge to
@@ -132,6 +132,9 @@ func (v *check) Run(c *console) error {
 	}
 	for _, w := range p.policy.Warnings(time.Now()) {
 		fmt.Fprintln(c.out, "warning:", w)
+	}
+	if wrong, _ := p.askDirectory(context.Background()); wrong != "" {
+		fmt.Fprintln(c.out, "warning:", wrong)
 	}
 	if v.Against != "" {
 		if err := v.compare(c, cfg, p.policy); err != nil {

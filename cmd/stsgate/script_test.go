@@ -17,6 +17,7 @@ import (
 
 	"stsgate/testdata"
 	"stsgate/upstream/adfs/adfstest"
+	"stsgate/upstream/directory/directorytest"
 )
 
 // TestMain lets the scripts run this binary as stsgate.
@@ -49,18 +50,19 @@ func TestScripts(t *testing.T) {
 
 // A story is what a running script has beside its files.
 type story struct {
-	t        testscript.T
-	env      []string
-	dir      string
-	programs map[string]*program
-	last     *program // the one started last
-	farm     *adfstest.Farm
-	next     *adfstest.Key // of the farm, which may not use it yet
-	load     *load
-	posted   []byte       // the message
-	exchange wireExchange // what came back
-	half     *halfRequest
-	events   map[string]time.Time
+	t          testscript.T
+	env        []string
+	dir        string
+	programs   map[string]*program
+	last       *program // the one started last
+	farm       *adfstest.Farm
+	controller *directorytest.Controller
+	next       *adfstest.Key // of the farm, which may not use it yet
+	load       *load
+	posted     []byte       // the message
+	exchange   wireExchange // what came back
+	half       *halfRequest
+	events     map[string]time.Time
 }
 
 type storyKey struct{}
@@ -100,6 +102,9 @@ func (s *story) end() {
 	}
 	if s.farm != nil {
 		s.farm.Close()
+	}
+	if s.controller != nil {
+		wrong = append(wrong, s.controller.Kill())
 	}
 	wrong = append(wrong, s.leaks())
 	if err := errors.Join(wrong...); err != nil {
@@ -163,7 +168,7 @@ func scriptSteps() map[string]step {
 	return map[string]step{
 		"start": (*story).start, "gateway": (*story).gateway, "signal": (*story).signal, "exits": (*story).exits, "exits-with": (*story).exitsWith, "expand": (*story).expand, "log": (*story).log,
 		"ready": (*story).ready, "up": (*story).up, "metric": (*story).metric, "audit": (*story).audit, "extract": (*story).extract, "audits": (*story).audits, "json": (*story).json,
-		"farm": (*story).farmStep, "load": (*story).loadStep,
+		"farm": (*story).farmStep, "controller": (*story).controllerStep, "load": (*story).loadStep,
 		"message": (*story).message, "post": (*story).post, "answers": (*story).answers, "fault": (*story).fault, "header": (*story).header, "alike": (*story).alike,
 		"begin": (*story).begin, "finish": (*story).finish, "serves": (*story).serves, "renew": (*story).renew, "places": (*story).places,
 		"signed": (*story).signed, "needs": (*story).needs, "prints": (*story).prints, "printed": (*story).printed, "edit": (*story).edit, "mode": (*story).mode,

@@ -25,6 +25,9 @@ func (d *decoder) check(c *Config) {
 	}
 	d.checkEndpoints(c.Endpoints)
 	d.checkUpstream(c)
+	if c.Directory != nil {
+		d.checkDirectory(c.Directory)
+	}
 	d.sizes(c)
 	d.counts(c)
 	d.durations(c)
@@ -86,6 +89,26 @@ func (d *decoder) checkUpstream(c *Config) {
 		}
 		if c.Directory == nil {
 			d.checkf("upstream.issuer", "needs a directory to look users up in")
+		}
+	}
+}
+
+func (d *decoder) checkDirectory(c *Directory) {
+	switch {
+	case c.LDAP == nil && c.File == "" && d.at["directory.file"] == nil:
+		d.checkf("directory", "want file or ldap")
+	case c.LDAP != nil && c.File != "":
+		d.checkf("directory", "want file or ldap, not both")
+	}
+	if c.LDAP == nil {
+		return
+	}
+	if https, ok := strings.CutPrefix(c.LDAP.URL, "ldaps://"); c.LDAP.URL != "" && (!ok || checkNode("https://"+https) != nil) {
+		d.checkf("directory.ldap.url", "want ldaps://name or ldaps://name:port, got %q", c.LDAP.URL)
+	}
+	for i, s := range c.LDAP.UPNSuffixes {
+		if !dnsName(s) {
+			d.checkf("directory.ldap.upn_suffixes["+strconv.Itoa(i)+"]", "want a DNS name in lower case, such as contoso.example, got %q", s)
 		}
 	}
 }
@@ -159,6 +182,9 @@ func (d *decoder) durations(c *Config) {
 		all = append(all,
 			bound{"upstream.adfs.timeouts.dial", farm.Timeouts.Dial, time.Minute},
 			bound{"upstream.adfs.timeouts.answer", farm.Timeouts.Answer, 2 * time.Minute})
+	}
+	if c.Directory != nil && c.Directory.LDAP != nil {
+		all = append(all, bound{"directory.ldap.timeout", c.Directory.LDAP.Timeout, 5 * time.Second})
 	}
 	for _, b := range all {
 		if b.value <= 0 || b.value > b.most {

@@ -213,11 +213,45 @@ type Signing struct {
 	Key string `yaml:"key" check:"required,file"`
 }
 
-// Directory is where users are looked up.
+// Directory is where users are looked up: in a file, or in Active Directory.
 type Directory struct {
-	// File is a YAML file of users, groups and password hashes. Required.
-	// Reloaded on SIGHUP.
-	File string `yaml:"file" check:"required,file"`
+	// File is a YAML file of users, groups and password hashes. Default: absent;
+	// it or ldap is needed. Reloaded on SIGHUP.
+	File string `yaml:"file" check:"file"`
+	// LDAP is a domain controller of Active Directory. Default: absent. Takes
+	// effect on restart, apart from the keys that say otherwise.
+	LDAP *LDAP `yaml:"ldap"`
+}
+
+// LDAP is a domain controller of Active Directory, asked over LDAPS.
+type LDAP struct {
+	// URL is where it is: ldaps://name or ldaps://name:port. The controller's certificate
+	// must be for the name, which may be that of the domain where it is.
+	// Required. Takes effect on restart.
+	URL string `yaml:"url" check:"required"`
+	// CA is a PEM file of the authorities that may have signed the controller's
+	// certificate; nothing else is trusted. Required. Reloaded on SIGHUP.
+	CA string `yaml:"ca" check:"required,file"`
+	// Base is the distinguished name below which accounts are, in the
+	// controller's own domain. Default: absent, the whole domain. Takes effect on
+	// restart.
+	Base string `yaml:"base"`
+	// User is the account that looks others up: a user principal name,
+	// DOMAIN\user or a distinguished name. It needs no right but to read
+	// accounts, their account restrictions and tokenGroups. Required. Takes
+	// effect on restart.
+	User string `yaml:"user" check:"required"`
+	// Password is a file with that account's password in its only line. Nobody
+	// but its owner and its group may read it. Required. Reloaded on SIGHUP.
+	Password string `yaml:"password" check:"required,file"`
+	// UPNSuffixes are further names of the domain: user@suffix is then the
+	// account that has the SAM name user, as user@domain is. A user principal name
+	// that an account has is found without. Default: empty. Takes effect on
+	// restart.
+	UPNSuffixes []string `yaml:"upn_suffixes"`
+	// Timeout bounds each look-up and each check of a password. Default: 2s,
+	// above 0, at most 5s. Takes effect on restart.
+	Timeout time.Duration `yaml:"timeout"`
 }
 
 // Places has the databases that tell where an address is. Each is a file in the
@@ -346,7 +380,7 @@ func Defaults() *Config {
 			},
 			Issuer: &Issuer{},
 		},
-		Directory: &Directory{},
+		Directory: &Directory{LDAP: &LDAP{Timeout: 2 * time.Second}},
 		Limits: Limits{
 			Body: 64 << 10, Headers: 16 << 10,
 			Connections: 10_000, ConnectionsPerSource: 2000,

@@ -25,7 +25,7 @@ func place(t *testing.T, fixture string) string {
 	if err := os.Mkdir(filepath.Join(folder, "policies"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range []string{"tls.crt", "tls.key", "sign.crt", "sign.key", "adfs-ca.pem", "adfs-signing.pem", "users.yaml", "exchange-online.txt", "country.mmdb", "asn.mmdb", "audit.key"} {
+	for _, f := range []string{"tls.crt", "tls.key", "sign.crt", "sign.key", "adfs-ca.pem", "adfs-signing.pem", "users.yaml", "exchange-online.txt", "country.mmdb", "asn.mmdb", "dc-ca.pem", "dc.password", "audit.key"} {
 		if err := os.WriteFile(filepath.Join(folder, f), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -151,6 +151,18 @@ func TestLoadFull(t *testing.T) {
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestLoadLDAP(t *testing.T) {
+	path := place(t, "testdata/ldap.good.yaml")
+	in := func(name string) string { return filepath.Join(filepath.Dir(path), name) }
+	want := &config.Directory{LDAP: &config.LDAP{
+		URL: "ldaps://dc1.contoso.example:1636", CA: in("dc-ca.pem"), Base: "OU=People,DC=contoso,DC=example", User: "svc-stsgate@contoso.example",
+		Password: in("dc.password"), UPNSuffixes: []string{"contoso.com", "fabrikam.example"}, Timeout: 1500 * time.Millisecond,
+	}}
+	if got, err := config.Load(path); err != nil || !reflect.DeepEqual(got.Directory, want) {
+		t.Errorf("got %+v, error %v, want %+v", got, err, want)
 	}
 }
 

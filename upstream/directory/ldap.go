@@ -90,7 +90,7 @@ func OpenLDAP(c LDAPConfig) (*LDAP, error) {
 	}
 	l := &LDAP{c: c, address: net.JoinHostPort(u.Hostname(), port), host: u.Hostname(), log: c.Log, binds: make(chan struct{}, maxBinds)}
 	l.pool = newPool(l.connect)
-	l.metrics = newLDAPMetrics(&l.health)
+	l.metrics = newLDAPMetrics(l.health.up)
 	replace, err := l.Prepare()
 	if err != nil {
 		return nil, err

@@ -190,17 +190,23 @@ func TestHealth(t *testing.T) {
 	if h.down() != nil || h.up() {
 		t.Error("a health that knows nothing says something")
 	}
-	if !h.passed() || h.passed() || !h.up() {
+	first, second := h.passed(), h.passed()
+	if !first || second || !h.up() {
 		t.Error("the first answer alone is news")
 	}
-	if h.failed(failure, 1) || h.failed(failure, 1) || h.down() != nil {
-		t.Error("two failures take it down")
+	for i, step := range []struct{ fails, news bool }{{true, false}, {true, false}, {false, false}, {true, false}, {true, false}, {true, true}, {true, false}} {
+		news := false
+		if step.fails {
+			news = h.failed(failure, 1)
+		} else {
+			news = h.passed()
+		}
+		if news != step.news || (h.down() != nil) != (i >= 5) {
+			t.Errorf("step %d: got news %v, down %v", i, news, h.down())
+		}
 	}
-	if h.passed() || h.failed(failure, 1) || h.failed(failure, 1) {
-		t.Error("an answer between does not count")
-	}
-	if !h.failed(failure, 1) || h.failed(failure, 1) || !errors.Is(h.down(), failure) || h.up() {
-		t.Errorf("got %v after the third failure", h.down())
+	if !errors.Is(h.down(), failure) || h.up() {
+		t.Errorf("got %v after the third failure in a row", h.down())
 	}
 	if !h.passed() || h.down() != nil || !h.failed(failure, maxStrikes) {
 		t.Error("one failed check does not take it down")

@@ -5,12 +5,15 @@ import (
 	"context"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"log"
 	"log/slog"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -55,6 +58,7 @@ func TestSamba(t *testing.T) {
 	t.Run("client gone", s.testClientGone)
 	t.Run("stalled", s.testStalled)
 	t.Run("killed", s.testKilled)
+	t.Run("coming and going", s.testComingAndGoing)
 }
 
 // openSite makes the domain and its people.
@@ -63,9 +67,10 @@ func openSite(t testing.TB) *site {
 	testdata.Program(t, "samba")
 	testdata.Program(t, "samba-tool")
 	c, err := directorytest.New(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
+	if errors.Is(err, fs.ErrPermission) && os.Getenv("CI") != "true" {
+		t.Skipf("skipped: a domain controller takes root: %v", err)
 	}
+	must(t, err)
 	t.Cleanup(func() { c.Kill() })
 	s := &site{Controller: c, people: map[string]string{}}
 	if s.admin, err = c.Admin(); err != nil {
@@ -371,12 +376,11 @@ func (s *site) testNobody(t *testing.T) {
 		t.Errorf("got badPwdCount %s, error %v, want that nothing was sent", n, err)
 	}
 	// It takes as long as a wrong password did.
-	start := time.Now()
 	if err := l.Verify(t.Context(), a, password("wrong")); !errors.Is(err, account.WrongPassword) {
 		t.Errorf("got %v", err)
 	}
 	directory.SetWrong(l, 300*time.Millisecond)
-	start = time.Now()
+	start := time.Now()
 	if err := l.Verify(t.Context(), account.Account{}, password("pw")); !errors.Is(err, account.ErrDenied) || time.Since(start) < 300*time.Millisecond {
 		t.Errorf("got %v after %v, want a wrong password's 300ms", err, time.Since(start))
 	}
@@ -419,7 +423,9 @@ func (s *site) testThresholds(t *testing.T) {
 }
 
 func (s *site) testMany(t *testing.T) {
-	l := openLDAP(t, s.config(t))
+	c := s.config(t)
+	c.Timeout = 20 * time.Second // the machine may be busy, and this is not about time
+	l := openLDAP(t, c)
 	var wg sync.WaitGroup
 	for i := range 60 {
 		wg.Go(func() {
@@ -613,4 +619,55 @@ func (s *site) testKilled(t *testing.T) {
 	if _, err := find(t, l, "carol"); err != nil {
 		t.Errorf("got %v when it is back", err)
 	}
+}
+
+// FAIL-01, FAIL-02: while a controller comes and goes under requests none hangs,
+// and nothing is left behind.
+func (s *site) testComingAndGoing(t *testing.T) {
+	before := runtime.NumGoroutine()
+	c := s.config(t)
+	c.Timeout = 100 * time.Millisecond
+	l := openLDAP(t, c)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go l.Watch(ctx)
+	ended := make(chan time.Duration)
+	for i := range 12 {
+		go func() {
+			for ctx.Err() == nil {
+				start := time.Now()
+				if i%3 == 0 {
+					_ = l.Verify(ctx, account.Account{}, password("x"))
+				} else {
+					_, _ = l.Lookup(ctx, account.Name{User: []string{"alice", "bob", "carol"}[i%3]})
+					directory.AgeNames(l, 3*time.Minute)
+				}
+				select {
+				case ended <- time.Since(start):
+				case <-ctx.Done():
+				}
+			}
+		}()
+	}
+	for _, step := range slices.Repeat([]func() error{s.Stall, s.Resume, s.Kill, s.Start}, 4) {
+		must(t, step())
+		for range 60 {
+			select {
+			case took := <-ended:
+				if took > c.Timeout+5*time.Second { // of a busy machine
+					t.Errorf("one took %v", took)
+				}
+			case <-time.After(20 * time.Second):
+				t.Fatal("all hang")
+			}
+		}
+	}
+	cancel()
+	l.Close()
+	eventually(t, func() error {
+		if n := runtime.NumGoroutine(); n > before {
+			return fmt.Errorf("%d goroutines, %d before", n, before)
+		}
+		return nil
+	})
 }

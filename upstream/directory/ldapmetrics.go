@@ -59,7 +59,8 @@ type ldapMetrics struct {
 	all       []prometheus.Collector
 }
 
-func newLDAPMetrics(h *health) *ldapMetrics {
+// newLDAPMetrics makes the metrics of a directory; up tells whether it answers.
+func newLDAPMetrics(up func() bool) *ldapMetrics {
 	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "stsgate_directory_requests_total",
 		Help: "Questions to Active Directory by operation (lookup, verify) and outcome: answered (found, right), unknown, denied, failed (no connection, a broken one, " +
@@ -71,16 +72,16 @@ func newLDAPMetrics(h *health) *ldapMetrics {
 		Help:    "Time that Active Directory was asked, by operation (lookup, verify), whatever the outcome.",
 		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5},
 	}, []string{"operation"})
-	up := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	answers := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "stsgate_directory_up",
-		Help: "1 while the domain controller answers, 0 while it is down.",
+		Help: "0 while the domain controller does not answer, 1 while it does or where there is none.",
 	}, func() float64 {
-		if h.up() {
+		if up() {
 			return 1
 		}
 		return 0
 	})
-	m := &ldapMetrics{all: []prometheus.Collector{requests, durations, up}}
+	m := &ldapMetrics{all: []prometheus.Collector{requests, durations, answers}}
 	outcomes := [numOutcomes]string{
 		outcomeAnswered: "answered", outcomeUnknown: "unknown", outcomeDenied: "denied", outcomeFailed: "failed", outcomeSlow: "slow",
 		outcomeDown: "down", outcomeCanceled: "canceled", outcomeCached: "cached", outcomeRemembered: "remembered",
@@ -101,9 +102,14 @@ func (m *ldapMetrics) observe(o operation, how outcome, took time.Duration) {
 	m.durations[o].Observe(took.Seconds())
 }
 
-// Register adds the metrics of the directory to r.
+// Register adds the metrics of Active Directory to r, those of none where l
+// is nil.
 func (l *LDAP) Register(r prometheus.Registerer) error {
-	for _, c := range l.metrics.all {
+	m := newLDAPMetrics(func() bool { return true })
+	if l != nil {
+		m = l.metrics
+	}
+	for _, c := range m.all {
 		if err := r.Register(c); err != nil {
 			return err
 		}

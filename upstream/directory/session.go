@@ -160,7 +160,9 @@ func (p *pool) with(ctx context.Context, do func(*session) error) error {
 	s, era := p.take(time.Now())
 	if s != nil {
 		err := do(s)
-		if p.give(s, era); !s.broken || ctx.Err() != nil {
+		broken := s.broken // before another has the connection
+		p.give(s, era)
+		if !broken || ctx.Err() != nil {
 			return err
 		}
 		era = p.discard() // whatever ended this one has most likely ended all

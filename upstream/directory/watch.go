@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	// checkEvery is how often the controller is asked whether it is there.
-	checkEvery = 5 * time.Second
+	// checkEvery is how often the controller is asked whether it is there, and
+	// recheckEvery while it is down.
+	checkEvery, recheckEvery = 5 * time.Second, time.Second
 	// maxStrikes is how many requests in a row may fail before none is tried.
 	maxStrikes = 3
 )
@@ -73,16 +74,19 @@ func (l *LDAP) Healthy() error {
 	return errors.New("not asked yet")
 }
 
-// Watch asks the controller every 5 seconds whether it is there, until ctx
-// ends. One failure takes it down, and so do three of requests in a row; then
-// nothing is asked in vain until it has answered again.
+// Watch asks the controller every 5 seconds whether it is there, and every
+// second while it is not, until ctx ends. One failure takes it down, and so do
+// three of requests in a row; then nothing is asked in vain until it has
+// answered again.
 func (l *LDAP) Watch(ctx context.Context) {
-	tick := time.NewTicker(checkEvery)
-	defer tick.Stop()
 	for {
 		l.check(ctx)
+		next := checkEvery
+		if l.health.down() != nil {
+			next = recheckEvery
+		}
 		select {
-		case <-tick.C:
+		case <-time.After(next):
 		case <-ctx.Done():
 			return
 		}

@@ -36,7 +36,7 @@ type Directory interface {
 	// error means that the directory could not tell.
 	Lookup(context.Context, account.Name) (account.Account, error)
 	// Verify returns nil if the password is the account's and the account may
-	// sign in, and account.ErrDenied if not. For the zero Account it costs what
+	// sign in, and account.ErrDenied or an account.Denial if not. For the zero Account it costs what
 	// it costs for a real one, and returns account.ErrDenied.
 	Verify(context.Context, account.Account, account.Password) error
 }
@@ -110,14 +110,24 @@ func (i *Issuer) Authenticate(ctx context.Context, name account.Name, password a
 	case err == nil && known:
 		return a, nil
 	case err == nil, errors.Is(err, account.ErrDenied), errors.Is(err, account.ErrUnknown):
-		return account.Account{}, &wstrust.Fault{
-			Sender:  true,
-			Subcode: soap.Name{Space: wstrust.NS13, Local: "FailedAuthentication"},
-			Text:    "ID3242: The security token could not be authenticated or authorized.",
-		}
+		return account.Account{}, refused(err)
 	default:
 		return account.Account{}, fmt.Errorf("prove password: %w", err)
 	}
+}
+
+// refused is the fault for whoever may not sign in. Why, where the directory
+// says so, is wrapped beside it: for a guard and for operators.
+func refused(why error) error {
+	fault := &wstrust.Fault{
+		Sender:  true,
+		Subcode: soap.Name{Space: wstrust.NS13, Local: "FailedAuthentication"},
+		Text:    "ID3242: The security token could not be authenticated or authorized.",
+	}
+	if d, ok := errors.AsType[account.Denial](why); ok {
+		return fmt.Errorf("%w: %w", fault, d)
+	}
+	return fault
 }
 
 // Issue builds and signs the token of a grant, for the request that it was

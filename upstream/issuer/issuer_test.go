@@ -9,6 +9,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"math/big"
 	"strings"
 	"testing"
@@ -158,6 +159,25 @@ func TestNewRefuses(t *testing.T) {
 				t.Errorf("got %v, want an error with %q", err, tt.want)
 			}
 		})
+	}
+}
+
+// LOCK-09: what the directory says of a refusal reaches who counts, beside the
+// fault that is the same for all.
+func TestAuthenticateKeepsDenial(t *testing.T) {
+	alice := account.Account{ID: "00112233-4455-6677-8899-aabbccddeeff", UPN: "alice@contoso.example"}
+	for _, denial := range []account.Denial{account.WrongPassword, account.AccountLocked, account.PasswordMustChange} {
+		c := config(ecdsaPair(t))
+		c.Directory = &users{account: alice, verify: fmt.Errorf("bind: %w", denial)}
+		i, err := issuer.New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = i.Authenticate(t.Context(), account.Name{User: "alice", Domain: "contoso.example", Form: account.UPN}, account.NewPassword([]byte("x")))
+		fault, isFault := errors.AsType[*wstrust.Fault](err)
+		if d, ok := errors.AsType[account.Denial](err); !ok || d != denial || !isFault || fault.Text != "ID3242: The security token could not be authenticated or authorized." {
+			t.Errorf("got %v, want the fault with %v", err, denial)
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -45,7 +46,8 @@ type Controller struct {
 }
 
 // New makes a domain with a controller in an empty folder, which takes some
-// seconds, and starts it.
+// seconds, and starts it. The error is fs.ErrPermission for a user who may not
+// listen on port 636.
 func New(dir string) (*Controller, error) {
 	address, err := freeAddress()
 	if err != nil {
@@ -68,8 +70,8 @@ func freeAddress() (string, error) {
 		n := os.Getpid()*7 + i
 		address := fmt.Sprintf("127.%d.%d.%d", 64+n>>14&63, n>>7&127+1, n&127+1)
 		l, err := net.Listen("tcp", address+":636")
-		if errors.Is(err, syscall.EACCES) {
-			return "", fmt.Errorf("listen on port 636, which takes root: %w", err)
+		if errors.Is(err, fs.ErrPermission) {
+			return "", err
 		}
 		if err == nil {
 			return address, l.Close()
