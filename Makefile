@@ -8,7 +8,7 @@ RACE     := $(shell command -v gcc >/dev/null 2>&1 && echo -race)
 DEPS     := xmlsec1 nginx-light prometheus python3-msal python3-zeep python3-jsonschema curl systemd \
             mono-mcs mono-runtime libmono-system-runtime-serialization4.0-cil samba-ad-dc samba-ad-provision
 
-.PHONY: all run build test lint bench fuzz siege oracle golden deps image
+.PHONY: all run build test lint bench fuzz siege oracle reloads campaign golden deps image
 
 all: lint test build
 
@@ -40,6 +40,14 @@ siege:                     ## slowloris, 1 GiB bodies, bombs and floods beside a
 
 oracle:                    ## 300,000 changed messages through the scanner and .NET's readers; ORACLE_SEED repeats a run
 	ORACLE_DOCS=$${ORACLE_DOCS:-300000} $(GO) test ./gateway/wstrust -run='^TestOracle$$' -count=1 -timeout=30m -v
+
+reloads:                   ## 1,000 reloads while clients ask, files half-written and out of step (POL-03)
+	RELOADS=$${RELOADS:-1000} $(GO) test $(RACE) ./cmd/stsgate -run='^TestReloads$$' -count=1 -timeout=30m -v
+
+campaign: reloads          ## hours, for a night: make reloads, 1,000,000 cases of the policy's properties, make oracle, each fuzz target for 10 minutes
+	POLICY_CASES=all $(GO) test ./policy -count=1 -timeout=2h
+	$(MAKE) oracle
+	$(MAKE) fuzz FUZZTIME=10m
 
 golden:                    ## rewrite golden files and the generated reference
 	UPDATE=1 $(GO) test ./... && git diff --stat

@@ -34,12 +34,19 @@ const (
 
 // A probed is a running gateway that only forwards, and the farm behind it.
 type probed struct {
+	dir     string
+	daemon  *daemon
 	address string
 	farm    *adfstest.Farm
 	roots   *x509.CertPool
 }
 
 func startProbed(t *testing.T) *probed {
+	t.Helper()
+	return startProbedLogging(t, t.Output())
+}
+
+func startProbedLogging(t *testing.T, log io.Writer) *probed {
 	t.Helper()
 	dir, address := t.TempDir(), freeAddress()
 	farm, err := adfstest.Start(adfstest.Config{Users: farmUsers()})
@@ -52,7 +59,7 @@ func startProbed(t *testing.T) *probed {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := newDaemon(cfg, slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: cfg.Log.Level.Slog()})))
+	d, err := newDaemon(cfg, slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: cfg.Log.Level.Slog()})))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +76,7 @@ func startProbed(t *testing.T) *probed {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &probed{address, farm, roots}
+	return &probed{dir, d, address, farm, roots}
 }
 
 const gateFile = `
