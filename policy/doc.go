@@ -26,8 +26,9 @@
 //	    deny: {}
 //	    mode: report-only
 //
-// A network is all that its prefixes hold together: overlaps and repetition
-// change nothing, and one without a prefix is a mistake.
+// A network is all that its prefixes hold together: overlaps change nothing, and
+// are warned of. One without a prefix is a mistake, and so is a prefix that
+// stands twice in a list; in a file it may.
 //
 // Order never matters, neither of rules nor of files. A rule does one thing:
 // an allow grants, a deny refuses, a require adds an obligation and grants

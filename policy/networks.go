@@ -20,7 +20,10 @@ type network struct {
 	name     string
 	at       place
 	prefixes []netip.Prefix
-	used     bool // a rule names it
+	places   []place // of the prefixes of a list; nil for those of a file
+	// published tells that the prefixes are those of a list of endpoints.
+	published bool
+	used      bool // a rule names it
 }
 
 // networks reads the key of that name.
@@ -36,66 +39,78 @@ func (l *loader) networks(r *reader, n *yaml.Node) {
 			}
 		}
 		if f.value.Kind == yaml.MappingNode {
-			net.prefixes = l.networkFile(r, f.value)
-			continue
-		}
-		for _, v := range r.list(f.value, "a list of prefixes, or {file: NAME}") {
-			s, ok := r.text(v, "a prefix such as 192.0.2.0/24")
-			if !ok {
-				continue
-			}
-			p, err := parsePrefix(s)
-			if err != nil {
-				r.fail(v, "%v", err)
-				continue
-			}
-			net.prefixes = append(net.prefixes, p)
+			net.prefixes, net.published = l.networkFile(r, f.value)
+		} else {
+			r.prefixList(f.value, net)
 		}
 	}
 }
 
-// networkFile reads the prefixes of {file: NAME}.
-func (l *loader) networkFile(r *reader, n *yaml.Node) []netip.Prefix {
+// prefixList reads the prefixes of a list, in which none may come twice.
+func (r *reader) prefixList(n *yaml.Node, net *network) {
+	first := make(map[netip.Prefix]int)
+	for _, v := range r.list(n, "a list of prefixes, or {file: NAME}") {
+		s, ok := r.text(v, "a prefix such as 192.0.2.0/24")
+		if !ok {
+			continue
+		}
+		p, err := parsePrefix(s)
+		if err != nil {
+			r.fail(v, "%v", err)
+			continue
+		}
+		if line, twice := first[p]; twice {
+			r.fail(v, "%s stands already on line %d", p, line)
+			continue
+		}
+		first[p] = v.Line
+		net.prefixes, net.places = append(net.prefixes, p), append(net.places, r.at(v))
+	}
+}
+
+// networkFile reads the prefixes of {file: NAME}, and tells whether they are
+// those of a list of endpoints.
+func (l *loader) networkFile(r *reader, n *yaml.Node) (all []netip.Prefix, published bool) {
 	fields := r.fields(n, inNetwork, "a mapping")
 	f, ok := fields["file"]
 	if !ok {
 		r.fail(n, "want {file: NAME}")
-		return nil
+		return nil, false
 	}
 	name, ok := r.text(f.value, "a file name")
 	if !ok {
-		return nil
+		return nil, false
 	}
 	isJSON := strings.HasSuffix(name, ".json")
 	service, hasService := fields["service"]
 	switch {
 	case !fs.ValidPath(name) || name == ".":
 		r.fail(f.value, "%q is not a file in the policy directory or below, written with slashes and without ..", name)
-		return nil
+		return nil, false
 	case hasService && !isJSON:
 		r.fail(service.key, "service has a meaning for a list of endpoints only: a file *.json")
 	}
 	content, err := l.read(name, maxNetworkFile)
 	if err != nil {
 		r.fail(f.value, "%v", err)
-		return nil
+		return nil, false
 	}
 	of := &reader{file: l.vocabulary.path(name), errs: r.errs}
 	if !isJSON {
-		return of.prefixes(content)
+		return of.prefixes(content), false
 	}
 	var only string
 	if hasService {
 		if only, ok = r.text(service.value, "a service such as Exchange"); !ok {
-			return nil
+			return nil, false
 		}
 	}
 	before := len(*r.errs)
-	all, err := of.endpointPrefixes(content, only)
+	all, err = of.endpointPrefixes(content, only)
 	if err != nil && len(*r.errs) == before {
 		r.fail(f.value, "%v", err)
 	}
-	return all
+	return all, true
 }
 
 // prefixes reads one prefix or address a line.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -39,7 +40,6 @@ func TestNetworks(t *testing.T) {
 		{"::/96", "::192.0.2.1 ::1", "::1:0:0 192.0.2.1"},
 		{"64:ff9b::/96", "64:ff9b::192.0.2.1", "192.0.2.1 ::ffff:192.0.2.1"},
 		// Overlaps, nesting, repetition.
-		{"192.0.2.0/24 192.0.2.0/24", "192.0.2.1", "192.0.3.1"},
 		{"192.0.2.0/24 192.0.2.128/25", "192.0.2.1 192.0.2.129", "192.0.3.1"},
 		{"192.0.2.128/25 192.0.2.0/24 192.0.2.1", "192.0.2.1 192.0.2.129", "192.0.3.1"},
 		{"192.0.2.0/25 192.0.2.128/25", "192.0.2.0 192.0.2.255", "192.0.3.0 192.0.1.255"},
@@ -75,6 +75,80 @@ func TestNetworks(t *testing.T) {
 	}
 }
 
+// TestNetworksGolden reads prefixes, and looks addresses up in them, as
+// testdata/networks.golden says (HDR-07).
+func TestNetworksGolden(t *testing.T) {
+	cases := 0
+	sets := make(map[string]*policy.Set)
+	for line := range strings.Lines(string(read(t, "testdata/networks.golden"))) {
+		prefix, rest, ok := strings.Cut(strings.TrimSpace(line), " ")
+		if !ok || prefix == "#" {
+			continue
+		}
+		cases++
+		if sets[prefix] == nil {
+			s, err := policy.Load(fstest.MapFS{"a.yaml": {Data: fmt.Appendf(nil, "networks: {n: [%q]}\n%s", prefix, inOne)}}, vocabulary)
+			if wrong, isWrong := strings.CutPrefix(rest, "! "); isWrong || err != nil {
+				if want := "a.yaml:1:16: " + wrong; err == nil || err.Error() != want {
+					t.Errorf("%s: got %v, want %s", prefix, err, want)
+				}
+				continue
+			}
+			sets[prefix] = s
+		}
+		address, want, _ := strings.Cut(rest, " ")
+		if got := map[bool]string{true: "in", false: "out"}[inNetwork(sets[prefix], netip.MustParseAddr(address))]; got != want {
+			t.Errorf("%s: %s is %s, want %s", prefix, address, got, want)
+		}
+	}
+	if cases < 200 {
+		t.Errorf("got %d cases, want 200", cases)
+	}
+}
+
+// inOne is a policy for the one network n.
+const inOne = "applications: {p: {realms: [urn:payroll], answer: issue}}\nrules:\n  - {name: a, match: {networks: [n]}, allow: {}}\n"
+
+// Prefixes that are probably a mistake: one that stands twice in a list is
+// refused, and the others are warned of.
+func TestNetworkWarnings(t *testing.T) {
+	for _, tt := range []struct{ network, want string }{
+		{"[192.0.2.0/24, 192.0.3.0/24, '2001:db8::/32']", ""},
+		{"[192.0.2.0/24, 192.0.2.128/25]", `1:30: network "n": 192.0.2.128/25 lies inside 192.0.2.0/24`},
+		{"[192.0.2.1, 192.0.2.0/24, 192.0.0.0/16]", `1:16: network "n": 192.0.2.1/32 lies inside 192.0.0.0/16; 1:27: network "n": 192.0.2.0/24 lies inside 192.0.0.0/16`},
+		{"[0.0.0.0/0]", `4:34: rule "a" allows from network "n", which holds 0.0.0.0/0: every address of IPv4`},
+		{"['::/0', 192.0.2.0/24]", `4:34: rule "a" allows from network "n", which holds ::/0: every address of IPv6`},
+		{"{file: good.txt}", ""},
+		{"{file: n.txt}", `1:12: network "n": 2 of 4 prefixes lie inside others of it`},
+		{"{file: e.json}", ""},
+	} {
+		s, err := policy.Load(fstest.MapFS{
+			"a.yaml":   {Data: []byte("networks: {n: " + tt.network + "}\n" + inOne)},
+			"n.txt":    {Data: []byte("192.0.2.0/24\n192.0.2.7\n192.0.2.0/24\n2001:db8::/32\n")},
+			"good.txt": {Data: []byte("192.0.2.0/24\n192.0.3.0/24\n")},
+			"e.json":   {Data: []byte(`[{"serviceArea":"Exchange","ips":["192.0.2.0/24","192.0.2.0/24"]}]`)},
+		}, vocabulary)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, w := range s.Warnings(noon) {
+			got = append(got, strings.TrimPrefix(w.Error(), "a.yaml:"))
+		}
+		if list := strings.Join(got, "; "); list != tt.want {
+			t.Errorf("%s: got\n%s\nwant\n%s", tt.network, list, tt.want)
+		}
+	}
+	got := mistakes(t, fstest.MapFS{"a.yaml": {Data: []byte("networks:\n  n: [192.0.2.1,\n    192.0.2.1/32]\n" + inOne)}}, vocabulary)
+	if want := "a.yaml:3:5: 192.0.2.1/32 stands already on line 2"; len(got) != 1 || got[0] != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	denies := load(t, "networks: {n: [0.0.0.0/0]}\n"+strings.Replace(inOne, "allow", "deny", 1))
+	if all := denies.Warnings(noon); len(all) > 0 {
+		t.Errorf("a deny from everywhere: got %v", all)
+	}
+}
+
 // TestNetworksLinear compares many overlapping networks with a search from
 // prefix to prefix.
 func TestNetworksLinear(t *testing.T) {
@@ -97,6 +171,9 @@ func TestNetworksLinear(t *testing.T) {
 		for range 40 {
 			a := address()
 			p, _ := a.Prefix(a.BitLen() - rnd.IntN(min(a.BitLen()+1, 30+a.BitLen()-32)))
+			if slices.Contains(prefixes[i], p) {
+				continue
+			}
 			prefixes[i] = append(prefixes[i], p)
 			content += fmt.Sprintf("    - %q\n", p)
 		}

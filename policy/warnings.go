@@ -3,7 +3,8 @@ package policy
 import "time"
 
 // Warnings lists what a correct set probably does not mean, as of now:
-// networks that no rule mentions, rules in the shadow of others, allows that
+// networks that no rule mentions, that hold a prefix twice, or every address
+// for an allow, rules in the shadow of others, allows that
 // rest on the family of a client, openings that have ended or end within 30
 // days, and pairs of allows that name different answers and can both match.
 func (s *Set) Warnings(now time.Time) Errors {
@@ -15,7 +16,9 @@ func (s *Set) Warnings(now time.Time) Errors {
 		if !n.used {
 			warn(n.at, "network %q: no rule mentions it", n.name)
 		}
+		n.nested(warn)
 	}
+	s.wide(warn)
 	s.shadows(warn)
 	s.endings(now, warn)
 	var answering []*Rule
