@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"time"
 
 	"stsgate/gateway/refusal"
 	"stsgate/gateway/soap"
@@ -114,7 +113,7 @@ func (x *exchange) readBody() error {
 	if length > limit {
 		return refusal.New(refusal.TooLarge, "body of %d bytes, limit %d", length, limit)
 	}
-	deadline := time.Now().Add(x.g.c.BodyTimeout)
+	deadline := x.start.Add(x.g.c.BodyTimeout)
 	if err := http.NewResponseController(x.w).SetReadDeadline(deadline); err != nil {
 		return refusal.New(refusal.Internal, "set read deadline: %w", err)
 	}

@@ -109,3 +109,18 @@ func TestMemory(t *testing.T) {
 		t.Errorf("only %d requests were accepted and %d answers", accepted, released)
 	}
 }
+
+// A request that is read where another was costs no more than its texts, its
+// password and its envelope.
+func TestMemoryAllocations(t *testing.T) {
+	in := wstrust.Inbound{Body: testdata.Message(t, "rst/msal-net-13.xml"), Memory: new(wstrust.Memory), Now: clock}
+	got := testing.AllocsPerRun(100, func() {
+		if _, err := wstrust.ReadRequest(in); err != nil {
+			t.Error(err)
+		}
+		in.Memory.Wipe()
+	})
+	if got > 4 {
+		t.Errorf("got %v allocations, want at most 4", got)
+	}
+}

@@ -53,9 +53,11 @@ func ReadRequest(in Inbound) (*Request, error) {
 // whom, and never the password. What was understood and is not answered is
 // refused last, so that nothing is missing.
 func Inspect(in Inbound) (*Request, error) {
-	x := new(reader)
+	var x *reader
 	if in.Memory != nil {
 		x = &in.Memory.request
+	} else {
+		x = new(reader)
 	}
 	x.in, x.r = in, Request{Body: in.Body, memory: in.Memory}
 	if x.fresh == nil {
