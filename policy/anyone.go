@@ -18,7 +18,7 @@ func (sc *scope) anyone(q *inquiry, w *weighing) anyone {
 		}
 	}
 	for _, r := range sc.anyAllows {
-		if lapsed(r.Expires, q.facts) {
+		if a.open && (r.test.user.exist() || a.favour.settled(r)) || lapsed(r.Expires, q.facts) {
 			continue
 		}
 		least, most := w.ofAnyone(q, &r.test)

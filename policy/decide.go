@@ -205,6 +205,9 @@ func (sc *scope) against(q *inquiry, w *weighing, d *Decision) *compiledRule {
 // contradicts it.
 type support struct{ first, clash *compiledRule }
 
+// settled tells that an allow which matches changes nothing any more.
+func (s *support) settled(r *compiledRule) bool { return s.first != nil && r.Answer == NoAnswer }
+
 func (s *support) add(r *compiledRule) {
 	switch {
 	case s.first == nil, s.first.Answer == NoAnswer && r.Answer != NoAnswer:
@@ -219,7 +222,7 @@ func (sc *scope) favour(q *inquiry, w *weighing, d *Decision) support {
 	var s support
 	for r := range sc.allows.possible(w) {
 		switch {
-		case !r.matches(q, w):
+		case !r.ReportOnly && s.settled(r) || !r.matches(q, w):
 		case r.ReportOnly:
 			d.Reported = append(d.Reported, r.Rule)
 		default:

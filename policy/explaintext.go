@@ -14,7 +14,8 @@ func (x *Explanation) Applies(r *RuleResult) bool {
 }
 
 // String explains the decision in lines: the decision, what the client hears
-// of a refusal, the rules that apply, then the others, each with its conditions and what the facts are.
+// of a refusal, the rules that apply, then the others, each with its conditions
+// and what the facts are.
 func (x *Explanation) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s\n", x.Decision.Verdict(), x.Decision.Why())
