@@ -1,6 +1,8 @@
 package directory
 
 import (
+	"context"
+
 	"errors"
 	"fmt"
 	"io"
@@ -271,6 +273,34 @@ func TestOpenLDAPRefuses(t *testing.T) {
 		change(&c)
 		if _, err := OpenLDAP(c); err == nil || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%s: got error %v", name, err)
+		}
+	}
+}
+
+// A client that has gone, and one that found no free connection, speak neither
+// for the controller nor against it; a word of the controller's is an answer.
+func TestNote(t *testing.T) {
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, c := range []struct {
+		name    string
+		ctx     context.Context
+		err     error
+		strikes int
+	}{
+		{"client gone", gone, context.Canceled, 2},
+		{"busy", t.Context(), fmt.Errorf("%w: %w", errBusy, errSlow), 2},
+		{"found", t.Context(), nil, 0},
+		{"unknown", t.Context(), account.ErrUnknown, 0},
+		{"denied", t.Context(), account.AccountLocked, 0},
+		{"answered", t.Context(), &resultError{code: 53}, 0},
+		{"slow", t.Context(), errSlow, 3},
+		{"lost", t.Context(), &unreachable{errors.New("reset")}, 3},
+	} {
+		l := &LDAP{log: slog.New(slog.DiscardHandler), pool: newPool(nil)}
+		l.health.strikes = 2
+		if l.note(c.ctx, c.err); l.health.strikes != c.strikes {
+			t.Errorf("%s: got %d strikes after two, want %d", c.name, l.health.strikes, c.strikes)
 		}
 	}
 }
