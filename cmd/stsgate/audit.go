@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/ed25519"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"stsgate/gateway/audit"
+	"stsgate/gateway/config"
 )
 
 type auditVerbs struct {
@@ -35,11 +37,46 @@ func (d *daemon) openAudit(registry *prometheus.Registry) (err error) {
 	if d.audit, err = audit.Open(c); err != nil {
 		return err
 	}
-	return registerAudit(registry, d.audit, d.c.Audit.File)
+	if c := d.c.Audit.Syslog; c != nil {
+		d.syslog, err = audit.NewSyslog(audit.SyslogConfig{
+			Log: d.audit, File: d.c.Audit.File, Address: c.Address, TLS: d.parts.syslog, Host: hostname(), Logger: d.log,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return d.registerAudit(registry)
 }
 
-// registerAudit registers what the log tells of itself, when it is asked.
-func registerAudit(reg prometheus.Registerer, l *audit.Log, file string) error {
+// syslogTLS says whom the receiver of the audit log must be vouched for by.
+func syslogTLS(c *config.Syslog) (*tls.Config, error) {
+	pool, err := readPool(c.CA)
+	if err != nil {
+		return nil, err
+	}
+	t := &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	if c.Certificate == "" {
+		return t, nil
+	}
+	own, err := tls.LoadX509KeyPair(c.Certificate, c.Key)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.Certificate, err)
+	}
+	t.Certificates = []tls.Certificate{own}
+	return t, nil
+}
+
+// syslogWaiting is how many lines the receiver did not get yet.
+func (d *daemon) syslogWaiting() float64 {
+	if d.syslog == nil {
+		return 0
+	}
+	return float64(d.syslog.Waiting())
+}
+
+// registerAudit registers what the log tells of itself when it is asked.
+func (d *daemon) registerAudit(reg prometheus.Registerer) error {
+	l, file := d.audit, d.c.Audit.File
 	room := func(part func(free, size uint64) float64) func() float64 {
 		return func() float64 { return part(audit.Disk(file)) }
 	}
@@ -55,6 +92,7 @@ func registerAudit(reg prometheus.Registerer, l *audit.Log, file string) error {
 			room(func(_, size uint64) float64 { return float64(size) })},
 		{"stsgate_audit_checkpoint_withheld", "Whether the second place did not take the latest checkpoint: 1 or 0.",
 			func() float64 { return flag(l.Withheld()) }},
+		{"stsgate_audit_syslog_waiting_lines", "Audit lines that the receiver of syslog did not get yet, as far as is known; 0 without one.", d.syslogWaiting},
 	} {
 		if err := reg.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: g.name, Help: g.help}, g.value)); err != nil {
 			return fmt.Errorf("register metrics: %w", err)

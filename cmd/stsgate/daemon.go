@@ -38,6 +38,7 @@ type daemon struct {
 	farm    *adfs.Farm // nil without a farm
 	issuer  *issuer.Issuer
 	audit   *audit.Log
+	syslog  *audit.Syslog // nil without a receiver
 	gateway *gateway.Gateway
 
 	servers []*edge.Server
@@ -255,6 +256,9 @@ func (d *daemon) close() error {
 	}
 	if d.parts != nil && d.parts.ldap != nil {
 		d.parts.ldap.Close()
+	}
+	if d.syslog != nil {
+		d.syslog.Close()
 	}
 	if d.audit != nil {
 		errs = append(errs, d.audit.Close())

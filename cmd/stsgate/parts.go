@@ -3,6 +3,7 @@ package main
 import (
 	"crypto"
 	"crypto/ed25519"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"log/slog"
@@ -36,6 +37,7 @@ type parts struct {
 	signingCert  *x509.Certificate
 	signingKey   crypto.Signer      // nil without an issuer
 	auditKey     ed25519.PrivateKey // nil without checkpoints
+	syslog       *tls.Config        // nil without a receiver of the audit log
 }
 
 // loadParts loads all parts and reports what is wrong with any of them.
@@ -73,6 +75,10 @@ func loadParts(c *config.Config, log *slog.Logger) (*parts, error) {
 		p.signingCert, err = readCertificate(i.Signing.Certificate)
 		collect(err)
 		p.signingKey, err = readKey(i.Signing.Key)
+		collect(err)
+	}
+	if s := c.Audit.Syslog; s != nil {
+		p.syslog, err = syslogTLS(s)
 		collect(err)
 	}
 	if k := c.Audit.Checkpoints; k != nil {

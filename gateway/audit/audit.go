@@ -64,12 +64,13 @@ type Log struct {
 	out     []byte
 	stopped chan struct{}
 
-	path    string
-	reserve int64
-	reopen  chan chan error
-	full    atomic.Bool
-	second  *second // nil without a second place
-	early   *early
+	path     string
+	reserve  int64
+	reopen   chan chan error
+	full     atomic.Bool
+	sequence atomic.Uint64 // of the last line that is on the disk
+	second   *second       // nil without a second place
+	early    *early
 }
 
 // A batch is the lines that are written and synced together.
@@ -106,6 +107,7 @@ func Open(c Config) (*Log, error) {
 			return nil, err
 		}
 	}
+	l.sequence.Store(l.chain.last.sequence)
 	l.early = newEarly(l)
 	go l.write()
 	return l, nil
@@ -242,6 +244,7 @@ func (l *Log) commit(lines [][]byte) error {
 		return fmt.Errorf("write audit record: %w", l.undo(err))
 	}
 	l.chain = next
+	l.sequence.Store(next.last.sequence)
 	l.size += int64(len(out))
 	l.hold()
 	if l.second != nil {

@@ -126,17 +126,24 @@ func (s *segment) lines(offset int64, f func(line []byte) bool) error {
 // that waited: lines stand in the order in which they were written, with the
 // time at which a request came.
 func (s *segment) find(t time.Time) (int64, error) {
+	return s.locate(func(line []byte) bool { return timeOf(line).Before(t) })
+}
+
+// locate returns an offset before which all lines are early, and behind which, but
+// for a few, none is.
+func (s *segment) locate(early func(line []byte) bool) (int64, error) {
 	low, high := int64(0), s.size
 	for high-low > longestLine {
 		middle := (low + high) / 2
-		var at time.Time
+		before := false
 		if err := s.lines(middle, func(line []byte) bool {
-			at = timeOf(line)
-			return at.IsZero()
+			whole := !timeOf(line).IsZero()
+			before = whole && early(line)
+			return !whole
 		}); err != nil {
 			return 0, err
 		}
-		if !at.IsZero() && at.Before(t) {
+		if before {
 			low = middle
 		} else {
 			high = middle

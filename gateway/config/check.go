@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"net/url"
 	"regexp"
@@ -28,6 +29,7 @@ func (d *decoder) check(c *Config) {
 	if c.Directory != nil {
 		d.checkDirectory(c.Directory)
 	}
+	d.checkSyslog(c.Audit.Syslog)
 	d.sizes(c)
 	d.counts(c)
 	d.durations(c)
@@ -110,6 +112,18 @@ func (d *decoder) checkDirectory(c *Directory) {
 		if !dnsName(s) {
 			d.checkf("directory.ldap.upn_suffixes["+strconv.Itoa(i)+"]", "want a DNS name in lower case, such as contoso.example, got %q", s)
 		}
+	}
+}
+
+func (d *decoder) checkSyslog(s *Syslog) {
+	if s == nil {
+		return
+	}
+	if host, port, err := net.SplitHostPort(s.Address); s.Address != "" && (err != nil || host == "" || port == "") {
+		d.checkf("audit.syslog.address", "want host:port, got %q", s.Address)
+	}
+	if (s.Certificate == "") != (s.Key == "") {
+		d.checkf("audit.syslog", "certificate and key belong together")
 	}
 }
 

@@ -288,6 +288,26 @@ type Audit struct {
 	// rotated and when the gateway stops. Default: absent, so that whoever can
 	// write the file can write all of it anew. Takes effect on restart.
 	Checkpoints *Checkpoints `yaml:"checkpoints"`
+	// Syslog also sends each line to a receiver of syslog over TLS (RFC 5424, RFC
+	// 5425), at least once, from the files: nothing waits for it. Default: absent.
+	// Takes effect on restart.
+	Syslog *Syslog `yaml:"syslog"`
+}
+
+// Syslog is a receiver of audit lines.
+type Syslog struct {
+	// Address is its host:port; the port of syslog over TLS is 6514. Required.
+	// Takes effect on restart.
+	Address string `yaml:"address" check:"required"`
+	// CA is a PEM file of the authorities that may vouch for the receiver.
+	// Required. Takes effect on restart.
+	CA string `yaml:"ca" check:"required,file"`
+	// Certificate is a PEM file with the certificate that this gateway shows, Key
+	// one with its private key. Default: absent. Takes effect on restart.
+	Certificate string `yaml:"certificate" check:"file"`
+	// Key is a PEM file with the private key of that certificate. Default: absent.
+	// Takes effect on restart.
+	Key string `yaml:"key" check:"file"`
 }
 
 // Checkpoints are signed statements about the audit log.
@@ -388,7 +408,7 @@ func Defaults() *Config {
 			Requests: 1000, RequestsPerSource: 250,
 		},
 		Timeouts: Timeouts{Header: 5 * time.Second, Body: 10 * time.Second, Idle: 60 * time.Second, Drain: 70 * time.Second},
-		Audit:    Audit{Facts: UsedFacts, Reserve: 64 << 20, Checkpoints: new(Checkpoints)},
+		Audit:    Audit{Facts: UsedFacts, Reserve: 64 << 20, Checkpoints: new(Checkpoints), Syslog: new(Syslog)},
 		Log:      Log{Level: "info"},
 	}
 }

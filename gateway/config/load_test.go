@@ -141,7 +141,8 @@ func TestLoadFull(t *testing.T) {
 		Places:    config.Places{Country: in("country.mmdb"), ASN: in("asn.mmdb")},
 		Policy:    in("policies"),
 		Audit: config.Audit{File: "/var/log/stsgate/audit.jsonl", Facts: config.AllFacts, Reserve: 16 << 20,
-			Checkpoints: &config.Checkpoints{Key: in("audit.key"), File: "/mnt/elsewhere/gw1.jsonl"}},
+			Checkpoints: &config.Checkpoints{Key: in("audit.key"), File: "/mnt/elsewhere/gw1.jsonl"},
+			Syslog:      &config.Syslog{Address: "siem.contoso.example:6514", CA: in("adfs-ca.pem"), Certificate: in("tls.crt"), Key: in("tls.key")}},
 		Limits: config.Limits{
 			Body: 32 << 10, Headers: 8192, Connections: 1, ConnectionsPerSource: 2,
 			Handshakes: 3, HandshakesPerSource: 4, Requests: 5, RequestsPerSource: 50_000,
