@@ -132,7 +132,7 @@ func (c *Controller) Start() error {
 	}
 	defer read.Close()
 	var out bytes.Buffer
-	c.program = exec.Command("samba", "--foreground", "--no-process-group", "--model=single", "--debug-stdout", "--configfile="+c.conf())
+	c.program = exec.Command("samba", "--interactive", "--no-process-group", "--model=single", "--configfile="+c.conf())
 	c.program.Stdin, c.program.Stdout, c.program.Stderr = read, &out, &out
 	c.program.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	c.program.WaitDelay = time.Second
