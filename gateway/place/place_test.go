@@ -332,8 +332,9 @@ func FuzzOpen(f *testing.F) {
 	f.Add(systems(f))
 	f.Add(database(f, mmdbwriter.Options{DatabaseType: "GeoIP2-Country", IPVersion: 4, RecordSize: 32}, records{"203.0.113.0/24": in("DE")}))
 	f.Add(database(f, mmdbwriter.Options{DatabaseType: "City", RecordSize: 24}, records{"203.0.113.0/24": in("DE")}))
+	path := filepath.Join(f.TempDir(), "country.mmdb")
 	f.Fuzz(func(t *testing.T, content []byte) {
-		answers(t, place.Config{Country: filepath.Join(t.TempDir(), "country.mmdb")}, content)
+		answers(t, place.Config{Country: path}, content)
 	})
 }
 
