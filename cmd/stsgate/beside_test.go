@@ -24,8 +24,10 @@ import (
 
 	"stsgate/gateway/account"
 	"stsgate/gateway/audit"
+	"stsgate/gateway/family"
 	"stsgate/gateway/soap"
 	"stsgate/gateway/wstrust"
+	"stsgate/policy"
 	"stsgate/testdata"
 	"stsgate/upstream/saml"
 	"stsgate/upstream/xmlsig"
@@ -148,15 +150,24 @@ func besideAudit(b *testing.B, file string) func() {
 	}
 	b.Cleanup(func() { l.Close() })
 	loopback, now := netip.MustParseAddr("127.0.0.1"), time.Now().UTC()
-	r := &audit.Record{
+	facts := policy.Facts{
+		Known: policy.AllFacts, Time: now, Client: policy.Client{Address: loopback, Family: string(family.Unknown)},
+		Request: policy.Request{
+			AppliesTo: "urn:federation:MicrosoftOnline", Endpoint: besidePath, Version: "1.3", Type: "issue",
+			Credential: "password", TokenType: "saml1.1", KeyType: "bearer", SOAP: "1.2",
+		},
+	}
+	line := audit.Record{
 		Time: now, Action: "issue-token", Outcome: "success", Reason: "ok", Duration: 1500 * time.Microsecond,
 		Transaction: "0123456789abcdef0123456789abcdef", Source: loopback, Client: loopback, TLS: "1.3", Path: besidePath, Status: http.StatusOK,
 		UserName: "alice@contoso.example", Application: "microsoft-365", AppliesTo: "urn:federation:MicrosoftOnline",
-		Version: "1.3", SOAP: "1.2", Answer: "forward", Rule: "from the offices", Revision: "0123456789ab",
+		Version: "1.3", SOAP: "1.2", Effect: "allow", Answer: "forward", Rule: "from the offices", Revision: "0123456789ab",
 		Node: upstreamAddress, AssertionID: "_0123456789abcdef0123456789abcdef", NotOnOrAfter: now.Add(time.Hour),
 	}
 	return func() {
-		if err := l.Append(r); err != nil {
+		r := line
+		r.Facts = facts.AppendJSON(nil, policy.AllFacts)
+		if err := l.Append(&r); err != nil {
 			b.Error(err)
 		}
 	}
