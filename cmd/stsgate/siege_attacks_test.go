@@ -52,7 +52,7 @@ func attacks() []attack {
 		{"entity bombs", 8 * time.Second, crowd * perRequest, 0, 0, func(ctx context.Context, a *attackers) { a.ask(ctx, bombs) }},
 		{"attributes", 8 * time.Second, crowd * perRequest, 0, 0, func(ctx context.Context, a *attackers) { a.ask(ctx, attributes) }},
 		{"pipelined", 8 * time.Second, crowd * perRequest, 0, 0, pipeline},
-		{"one source", 8 * time.Second, crowd * perRequest, 0, 40 + 9*20, handshakes}, // DOS-06
+		{"one source", 8 * time.Second, crowd * perRequest, 0, 200 + 9*100, handshakes}, // DOS-06
 	}
 }
 

@@ -338,17 +338,17 @@ type Limits struct {
 	// memory and a descriptor. Default: 10000, from 1 to 50000. Takes effect on
 	// restart.
 	Connections int `yaml:"connections"`
-	// ConnectionsPerSource is the same for one source. The default is above what
-	// handshakes_per_source and timeouts.idle let build up. Default: 2000, from 1
-	// to 50000. Takes effect on restart.
+	// ConnectionsPerSource is the same for one source. Default: 2000, from 1 to
+	// 50000. Takes effect on restart.
 	ConnectionsPerSource int `yaml:"connections_per_source"`
 	// Handshakes is how many TLS handshakes may begin in a second; after a pause
 	// twice as many at once. Default: 1000, from 1 to 50000. Takes effect on
 	// restart.
 	Handshakes int `yaml:"handshakes"`
-	// HandshakesPerSource is the same for one source. Raise it where a network
-	// behind one address signs in faster: 20 let 5,000 people in within five
-	// minutes. Default: 20, from 1 to 50000. Takes effect on restart.
+	// HandshakesPerSource is the same for one source, behind which may be an
+	// office: 100 let 5,000 people in within a minute. Lower it to 20 where no
+	// network shares an address. Default: 100, from 1 to
+	// 50000. Takes effect on restart.
 	HandshakesPerSource int `yaml:"handshakes_per_source"`
 	// Requests is how many requests may wait for their answer; those whose body
 	// is still under way are not counted. Default: 1000, from 1 to 50000. Takes
@@ -404,7 +404,7 @@ func Defaults() *Config {
 		Limits: Limits{
 			Body: 64 << 10, Headers: 16 << 10,
 			Connections: 10_000, ConnectionsPerSource: 2000,
-			Handshakes: 1000, HandshakesPerSource: 20,
+			Handshakes: 1000, HandshakesPerSource: 100,
 			Requests: 1000, RequestsPerSource: 250,
 		},
 		Timeouts: Timeouts{Header: 5 * time.Second, Body: 10 * time.Second, Idle: 60 * time.Second, Drain: 70 * time.Second},

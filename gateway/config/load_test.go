@@ -93,7 +93,7 @@ func TestLoadMinimal(t *testing.T) {
 		Audit:  config.Audit{File: in("audit.jsonl"), Facts: config.UsedFacts, Reserve: 64 << 20},
 		Limits: config.Limits{
 			Body: 65536, Headers: 16384, Connections: 10_000, ConnectionsPerSource: 2000,
-			Handshakes: 1000, HandshakesPerSource: 20, Requests: 1000, RequestsPerSource: 250,
+			Handshakes: 1000, HandshakesPerSource: 100, Requests: 1000, RequestsPerSource: 250,
 		},
 		Timeouts: config.Timeouts{Header: 5 * time.Second, Body: 10 * time.Second, Idle: time.Minute, Drain: 70 * time.Second},
 		Log:      config.Log{Level: "info"},
