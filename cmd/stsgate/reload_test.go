@@ -78,7 +78,10 @@ func TestReloads(t *testing.T) {
 func TestReloadUnrecorded(t *testing.T) {
 	const full = "/dev/full"
 	if _, err := os.Stat(full); err != nil {
-		t.Skip(err)
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
+		t.Skip("skipped: no device that is always full: " + err.Error())
 	}
 	farm, err := adfstest.Start(adfstest.Config{Users: farmUsers()})
 	if err != nil {
