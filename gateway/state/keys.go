@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -26,11 +25,9 @@ type Keys struct {
 // A sealing is what is derived from one key. Nothing of it tells the key or
 // another part.
 type sealing struct {
-	id    [4]byte // stands in every record
-	mac   []byte
-	seal  []byte
-	disk  string // for a store's own encryption of its files
-	check string // proves, without telling, that two have the same key
+	id   [4]byte // stands in every record
+	mac  []byte
+	seal []byte
 }
 
 // LoadKeys reads a key file: one key, or the new and the old one on two lines
@@ -99,10 +96,8 @@ func derive(secret []byte) (sealing, error) {
 		return b
 	}
 	s := sealing{
-		mac:   part("mac", 32),
-		seal:  part("seal", 32),
-		disk:  hex.EncodeToString(part("disk", 32)),
-		check: hex.EncodeToString(part("check", 16)),
+		mac:  part("mac", 32),
+		seal: part("seal", 32),
 	}
 	copy(s.id[:], part("id", 4))
 	return s, err
@@ -118,24 +113,23 @@ func (k *Keys) find(id [4]byte) (*sealing, bool) {
 	return nil, false
 }
 
-// Disk returns what a store may encrypt its files with, as text; old is empty
-// when there is one key.
-func (k *Keys) Disk() (current, old string) {
-	if len(k.all) == 2 {
-		old = k.all[1].disk
-	}
-	return k.all[0].disk, old
+// Seal encrypts a value that is no record, for one use of it. That it opens
+// proves the key.
+func (k *Keys) Seal(use string, value []byte) ([]byte, error) {
+	return k.all[0].wrap(outside(use), 0, value)
 }
 
-// Check returns a value for each key that a store may keep in clear to know
-// the key again; the one that writes comes first.
-func (k *Keys) Check() []string {
-	var all []string
-	for _, s := range k.all {
-		all = append(all, s.check)
+// Open undoes Seal, or returns ErrCorrupt. It tells whether the first key
+// sealed the value.
+func (k *Keys) Open(use string, text []byte) (value []byte, first bool, err error) {
+	if _, value, err = k.unwrap(outside(use), text); err != nil {
+		return nil, false, fmt.Errorf("%w: %s: %w", ErrCorrupt, use, err)
 	}
-	return all
+	return value, [4]byte(text[idStart:idEnd]) == k.all[0].id, nil
 }
+
+// outside is a key that no record has.
+func outside(use string) Key { return Key{Enrolments, "/" + use} }
 
 const redacted = "[redacted]"
 

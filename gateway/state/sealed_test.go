@@ -271,16 +271,29 @@ func TestKeyFiles(t *testing.T) {
 	}
 }
 
-// What is derived for different uses, or from different keys, is different.
-func TestDerivedKeys(t *testing.T) {
+// What is sealed outside of records opens for its use, with its key.
+func TestSealOutsideOfRecords(t *testing.T) {
 	a, b := state.NewKey(), state.NewKey()
-	both := parse(t, append(bytes.Clone(a), b...))
-	current, old := both.Disk()
-	check := both.Check()
-	alone, none := parse(t, a).Disk()
-	seen := map[string]bool{current: true, old: true, check[0]: true, check[1]: true}
-	if len(seen) != 4 || current != alone || none != "" || check[0] != parse(t, a).Check()[0] {
-		t.Errorf("derived: %d different of 4; old of one key is %q", len(seen), none)
+	one, both := parse(t, a), parse(t, append(bytes.Clone(b), a...))
+	text, err := one.Seal("sentinel", []byte("value"))
+	if err != nil || bytes.Contains(text, []byte("value")) {
+		t.Fatalf("sealed %q, %v", text, err)
+	}
+	for _, c := range []struct {
+		keys  *state.Keys
+		use   string
+		first bool
+		want  error
+	}{
+		{one, "sentinel", true, nil},
+		{both, "sentinel", false, nil},
+		{parse(t, b), "sentinel", false, state.ErrCorrupt},
+		{one, "other", false, state.ErrCorrupt},
+	} {
+		value, first, err := c.keys.Open(c.use, text)
+		if !errors.Is(err, c.want) || first != c.first || err == nil && string(value) != "value" {
+			t.Errorf("%s: %q, first %t, %v", c.use, value, first, err)
+		}
 	}
 }
 

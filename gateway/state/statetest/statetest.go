@@ -46,11 +46,12 @@ func Cases() []Case {
 	}
 }
 
-// Run runs the contract. Each case gets what open returns; records of other
-// cases may be in it.
+// Run runs the contract, cases side by side. Each gets what open returns;
+// records of other cases may be in it.
 func Run(t *testing.T, open func(t *testing.T) []state.Store) {
 	for _, c := range Cases() {
 		t.Run(c.Name, func(t *testing.T) {
+			t.Parallel()
 			if c.Slow && testing.Short() {
 				t.Skip("waits for records to expire")
 			}

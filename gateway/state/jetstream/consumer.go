@@ -1,0 +1,91 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"stsgate/gateway/state"
+)
+
+// A consumer reads the last message of every key, then what follows.
+type consumer struct {
+	s        *Store
+	bucket   state.Bucket
+	pending  uint64 // when it was made
+	name     string
+	messages jetstream.MessagesContext
+	read     uint64
+}
+
+// A message is what a consumer read.
+type message struct {
+	record  state.Record // with the zero Key for what is none
+	gone    bool
+	pending uint64 // that follow
+}
+
+// consume makes a consumer that the server forgets soon after nobody reads it.
+func (s *Store) consume(ctx context.Context, b state.Bucket, filter string) (*consumer, error) {
+	stream, ok := s.streams[b]
+	if !ok {
+		return nil, fmt.Errorf("%w: %s is no bucket", state.ErrInvalid, b)
+	}
+	c, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
+		DeliverPolicy:     jetstream.DeliverLastPerSubjectPolicy,
+		AckPolicy:         jetstream.AckNonePolicy,
+		FilterSubject:     filter,
+		Replicas:          1,
+		MemoryStorage:     true,
+		InactiveThreshold: 10 * time.Second,
+	})
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	m, err := c.Messages(jetstream.PullMaxMessages(512), jetstream.PullExpiry(5*time.Second), jetstream.PullHeartbeat(time.Second))
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	info := c.CachedInfo()
+	return &consumer{s: s, bucket: b, pending: info.NumPending, name: info.Name, messages: m}, nil
+}
+
+func (c *consumer) close() {
+	c.messages.Stop()
+	ctx, cancel := context.WithTimeout(context.Background(), state.Deadline)
+	defer cancel()
+	// If that fails the server does it by itself.
+	_ = c.s.streams[c.bucket].DeleteConsumer(ctx, c.name)
+}
+
+// next returns the next message. Messages that were lost on the way are an error.
+func (c *consumer) next(ctx context.Context) (message, error) {
+	m, err := c.messages.Next(jetstream.NextContext(ctx))
+	if err != nil {
+		return message{}, unavailable(err)
+	}
+	about, err := m.Metadata()
+	if err != nil {
+		return message{}, unavailable(err)
+	}
+	c.read++
+	if about.Sequence.Consumer != c.read {
+		return message{}, unavailable(fmt.Errorf("message %d of %s after %d", about.Sequence.Consumer, c.bucket, c.read-1))
+	}
+	path := strings.TrimPrefix(m.Subject(), subject(c.bucket, ""))
+	read := message{gone: m.Headers().Get(headerOperation) != "", pending: about.NumPending}
+	read.record = record(state.Key{}, m.Data(), m.Headers(), about.Sequence.Stream, about.Timestamp)
+	if strings.HasPrefix(path, "/") {
+		return read, nil
+	}
+	if read.record.Key, err = c.bucket.ParseKey(path); err != nil {
+		return message{}, unavailable(errors.Join(errForeign, err))
+	}
+	return read, nil
+}
+
+var errForeign = errors.New("the bucket holds what stsgate did not write")

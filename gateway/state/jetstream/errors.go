@@ -1,0 +1,70 @@
+package jetstream
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"stsgate/gateway/state"
+)
+
+// Error codes of the server that nats.go has no name for.
+const (
+	codeWrongSequence      = 10071
+	codeWrongSequenceOther = 10164
+	codeStoreFailed        = 10077
+)
+
+// errNotSent says that a try was not begun.
+var errNotSent = errors.New("not sent")
+
+func code(err error) jetstream.ErrorCode {
+	var api *jetstream.APIError
+	if errors.As(err, &api) {
+		return api.ErrorCode
+	}
+	return 0
+}
+
+func conflict(err error) bool {
+	c := code(err)
+	return c == codeWrongSequence || c == codeWrongSequenceOther
+}
+
+// untouched tells that a try certainly changed nothing: it did not leave, it
+// reached nobody, or the server refused it. A server that failed to store may
+// have stored half.
+func untouched(err error) bool {
+	switch {
+	case code(err) == codeStoreFailed:
+		return full(err)
+	case code(err) != 0:
+		return true
+	}
+	for _, known := range []error{errAgain, errNotSent, jetstream.ErrNoStreamResponse, nats.ErrNoResponders,
+		nats.ErrReconnectBufExceeded, nats.ErrConnectionClosed, nats.ErrInvalidConnection, nats.ErrMaxPayload} {
+		if errors.Is(err, known) {
+			return true
+		}
+	}
+	return false
+}
+
+// lasting tells that another try would fail as this one did.
+func lasting(err error) bool {
+	var api *jetstream.APIError
+	if errors.As(err, &api) {
+		return api.Code != 503
+	}
+	return errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrMaxPayload)
+}
+
+// full tells that the bucket has no more room.
+func full(err error) bool {
+	return code(err) == codeStoreFailed && strings.Contains(err.Error(), "maximum bytes exceeded")
+}
+
+func unavailable(err error) error { return fmt.Errorf("%w: %w", state.ErrUnavailable, err) }

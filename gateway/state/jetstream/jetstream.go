@@ -1,0 +1,187 @@
+// Package jetstream keeps state in NATS JetStream: by default in a server
+// inside this process that listens nowhere and has its files in one directory,
+// or in a cluster that the operator names.
+//
+// Every bucket is a stream of its own in the form of a NATS key-value bucket, so
+// that the tools of NATS can read it, but is written by publishing: the
+// key-value calls drop a record's ttl when they update it. Expiry leaves no
+// markers, because a marker removes whatever stands under the key when it
+// arrives, and costs a synced write for each record.
+package jetstream
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"stsgate/gateway/state"
+)
+
+// Config configures a Store. Either Dir or Cluster is set.
+type Config struct {
+	// Dir is where the server in this process has its files. It is created with
+	// mode 0700. One process at a time may use it.
+	Dir string
+	// Encrypt makes that server encrypt its files as well. It is settled when
+	// the directory is first used.
+	Encrypt bool
+	// Cluster is a NATS cluster.
+	Cluster *Cluster
+	// Keys tell whether the store is the one that they belong to. Records are
+	// sealed by state.Seal, not here.
+	Keys *state.Keys
+	// Metrics are told what happens. Its functions may be nil.
+	Metrics Metrics
+	// Log gets the server's warnings and errors. Nil drops them.
+	Log *slog.Logger
+
+	// These are for tests; zero is the default.
+	limit    int64                      // bytes of every bucket
+	markers  time.Duration              // how long a deletion is remembered
+	attempt  time.Duration              // how long one try of a write may take
+	provider nats.InProcessConnProvider // between the client and the server
+}
+
+// A Cluster is a NATS cluster with JetStream. Its servers must run with
+// sync_interval: always, which a client cannot read.
+type Cluster struct {
+	// URLs are of some of its servers, nats:// or tls://.
+	URLs []string
+	// Credentials is a file of a user's JWT and seed.
+	Credentials string
+	// Replicas is how many servers have each record: 3 or 5.
+	Replicas int
+	// TLS is needed unless all URLs are on loopback.
+	TLS *tls.Config
+}
+
+// Metrics are told what happens in a Store.
+type Metrics struct {
+	// Op is told of each call: create, swap, delete, get or list, the outcome
+	// as state.Outcome names it, and how long it took.
+	Op func(op, outcome string, took time.Duration)
+	// Retry is told of each further try of a write, and why the one before failed.
+	Retry func(err error)
+	// Skew is told how far the store's clock is ahead of this process's, from a
+	// watch of a cluster, at most the delay of one message too large.
+	Skew func(time.Duration)
+}
+
+const (
+	markersLast = time.Hour
+	attemptLast = 500 * time.Millisecond
+)
+
+// A Store is a state.Store in JetStream.
+type Store struct {
+	c       Config
+	nc      *nats.Conn
+	js      jetstream.JetStream
+	streams map[state.Bucket]jetstream.Stream
+
+	server *server.Server // nil with a cluster
+	lock   *os.File       // of Dir
+
+	writer string // stands in every write, with a number
+	writes atomic.Uint64
+}
+
+// Open opens the store, and creates what is not there yet. It refuses keys
+// other than those that the store was created with, a store that lost a
+// bucket, and settings of buckets that are weaker than needed.
+func Open(ctx context.Context, c Config) (*Store, error) {
+	if (c.Dir == "") == (c.Cluster == nil) || c.Keys == nil {
+		return nil, errors.New("state: a directory or a cluster, and a key, are needed")
+	}
+	if c.Encrypt && c.Cluster != nil {
+		return nil, errors.New("state: the files of a cluster are encrypted by its own configuration")
+	}
+	if c.markers == 0 {
+		c.markers = markersLast
+	}
+	if c.attempt == 0 {
+		c.attempt = attemptLast
+	}
+	s := &Store{c: c, streams: map[state.Bucket]jetstream.Stream{}, writer: rand.Text()}
+	open := s.openCluster
+	if c.Cluster == nil {
+		open = s.openDir
+	}
+	if err := open(ctx); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// connect makes the client.
+func (s *Store) connect(url string, options ...nats.Option) error {
+	options = append(options,
+		nats.Name("stsgate"),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(100*time.Millisecond),
+		// What was not sent is not sent later, when nobody waits for it.
+		nats.ReconnectBufSize(-1),
+		nats.PingInterval(5*time.Second),
+		nats.MaxPingsOutstanding(2),
+	)
+	nc, err := nats.Connect(url, options...)
+	if err != nil {
+		return fmt.Errorf("connect to NATS: %w", err)
+	}
+	s.nc = nc
+	s.js, err = jetstream.New(nc, jetstream.WithDefaultTimeout(state.Deadline))
+	return err
+}
+
+// Close ends the store. Calls that are under way fail.
+func (s *Store) Close() error {
+	if s.nc != nil {
+		s.nc.Close()
+	}
+	if s.server != nil {
+		s.server.Shutdown()
+		s.server.WaitForShutdown()
+	}
+	if s.lock != nil {
+		return s.lock.Close()
+	}
+	return nil
+}
+
+// Usage is how much of a bucket's room is taken.
+type Usage struct {
+	Records, Bytes, Limit uint64
+}
+
+// Usage returns how full the buckets are (STATE-12), or ErrUnavailable.
+func (s *Store) Usage(ctx context.Context) (map[state.Bucket]Usage, error) {
+	ctx, cancel := state.Bound(ctx)
+	defer cancel()
+	all := map[state.Bucket]Usage{}
+	for b, stream := range s.streams {
+		info, err := stream.Info(ctx)
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		all[b] = Usage{info.State.Msgs, info.State.Bytes, uint64(info.Config.MaxBytes)}
+	}
+	return all, nil
+}
+
+// observe tells the metrics of one call. It is deferred.
+func (s *Store) observe(op string, start time.Time, err *error) {
+	if s.c.Metrics.Op != nil {
+		s.c.Metrics.Op(op, state.Outcome(*err), time.Since(start))
+	}
+}

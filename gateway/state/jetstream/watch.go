@@ -1,0 +1,182 @@
+package jetstream
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"stsgate/gateway/state"
+)
+
+// beats begins the path of messages that are no records: a key never has a
+// slash in its path.
+const beats = "/beat."
+
+// A fence is a sequence of the stream that is above everything that was
+// acknowledged before asOf.
+type fence struct {
+	sequence uint64
+	asOf     time.Time
+}
+
+// A watch reads the whole bucket, whatever its prefix is, so that it passes
+// every fence.
+type watch struct {
+	s      *Store
+	bucket state.Bucket
+	beat   string // the subject of its beats
+
+	messages chan message
+	fences   chan fence
+	failed   chan error
+}
+
+// Watch implements state.Store. It costs a consumer in the server and, with a
+// cluster, four small writes a second: a gateway has one for each bucket that
+// it mirrors, not one for each request.
+func (s *Store) Watch(ctx context.Context, prefix state.Key) iter.Seq2[state.Event, error] {
+	return func(yield func(state.Event, error) bool) {
+		ctx, stop := context.WithCancel(ctx)
+		defer stop()
+		w := &watch{s: s, bucket: prefix.Bucket(), beat: subject(prefix.Bucket(), beats+rand.Text()),
+			messages: make(chan message, 64), fences: make(chan fence), failed: make(chan error, 2)}
+		if err := w.start(ctx); err != nil {
+			yield(state.Event{}, err)
+			return
+		}
+		w.run(ctx, prefix, yield)
+	}
+}
+
+// start makes the consumer and the first fence. That is always written, so
+// that everything that was there at the start comes before it.
+func (w *watch) start(ctx context.Context) error {
+	within, cancel := context.WithTimeout(ctx, state.Deadline)
+	defer cancel()
+	c, err := w.s.consume(within, w.bucket, subject(w.bucket, ">"))
+	if err != nil {
+		return err
+	}
+	first, err := w.write(within)
+	if err != nil {
+		c.close()
+		return err
+	}
+	go w.read(ctx, c)
+	go w.measure(ctx, first)
+	return nil
+}
+
+func (w *watch) read(ctx context.Context, c *consumer) {
+	defer c.close()
+	for {
+		m, err := c.next(ctx)
+		if err != nil {
+			w.failed <- err
+			return
+		}
+		select {
+		case w.messages <- m:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// measure sets fences. One that cannot be set is left out; without them the
+// watch grows old, and whoever reads it sees that.
+func (w *watch) measure(ctx context.Context, f fence) {
+	set := w.write
+	if w.s.c.Cluster == nil {
+		set = w.ask
+	}
+	beat := time.NewTicker(state.BeatInterval)
+	defer beat.Stop()
+	var err error
+	for {
+		if err == nil {
+			select {
+			case w.fences <- f:
+			case <-ctx.Done():
+				return
+			}
+		}
+		select {
+		case <-beat.C:
+		case <-ctx.Done():
+			return
+		}
+		f, err = w.set(ctx, set)
+	}
+}
+
+func (w *watch) set(ctx context.Context, set func(context.Context) (fence, error)) (fence, error) {
+	ctx, cancel := context.WithTimeout(ctx, state.Deadline)
+	defer cancel()
+	return set(ctx)
+}
+
+// write sets a fence with a message. In a cluster nothing less will do: a
+// leader that lost the others answers questions for some seconds.
+func (w *watch) write(ctx context.Context) (fence, error) {
+	asOf := time.Now()
+	ack, err := w.s.js.PublishMsg(ctx, nats.NewMsg(w.beat), jetstream.WithMsgTTL(10*time.Second), jetstream.WithRetryAttempts(0))
+	if err != nil {
+		return fence{}, unavailable(err)
+	}
+	return fence{ack.Sequence, asOf}, nil
+}
+
+// ask sets a fence by asking the only server.
+func (w *watch) ask(ctx context.Context) (fence, error) {
+	asOf := time.Now()
+	info, err := w.s.streams[w.bucket].Info(ctx)
+	if err != nil {
+		return fence{}, unavailable(err)
+	}
+	return fence{info.State.LastSeq, asOf}, nil
+}
+
+// run puts messages and fences together.
+func (w *watch) run(ctx context.Context, prefix state.Key, yield func(state.Event, error) bool) {
+	var seen uint64
+	var ahead []fence
+	for {
+		select {
+		case m := <-w.messages:
+			seen = m.record.Revision
+			if e, ok := event(m); ok && prefix.Covers(m.record.Key) && !yield(e, nil) {
+				return
+			}
+		case f := <-w.fences:
+			ahead = append(ahead, f)
+		case err := <-w.failed:
+			yield(state.Event{}, err)
+			return
+		case <-ctx.Done():
+			yield(state.Event{}, fmt.Errorf("%w: %w", state.ErrUnavailable, ctx.Err()))
+			return
+		}
+		for len(ahead) > 0 && ahead[0].sequence <= seen {
+			if !yield(state.Event{Kind: state.Current, AsOf: ahead[0].asOf}, nil) {
+				return
+			}
+			ahead = ahead[1:]
+		}
+	}
+}
+
+func event(m message) (state.Event, bool) {
+	switch {
+	case m.record.Key == state.Key{}:
+		return state.Event{}, false
+	case m.gone:
+		return state.Event{Kind: state.Gone, Record: state.Record{Key: m.record.Key}}, true
+	}
+	return state.Event{Kind: state.Put, Record: m.record}, true
+}
