@@ -62,9 +62,25 @@ func (c *consumer) close() {
 	_ = c.s.streams[c.bucket].DeleteConsumer(ctx, c.name)
 }
 
-// next returns the next message. Messages that were lost on the way are an error.
-func (c *consumer) next(ctx context.Context) (message, error) {
-	m, err := c.messages.Next(jetstream.NextContext(ctx))
+// idle is how long the server may take to find the next of the messages that
+// it has.
+const idle = 200 * time.Millisecond
+
+var errIdle = errors.New("no message for a while")
+
+// next returns the next message, or errIdle after within, 0 for never.
+// Messages that were lost on the way are an error.
+func (c *consumer) next(ctx context.Context, within time.Duration) (message, error) {
+	wait := ctx
+	if within > 0 {
+		var cancel context.CancelFunc
+		wait, cancel = context.WithTimeout(ctx, within)
+		defer cancel()
+	}
+	m, err := c.messages.Next(jetstream.NextContext(wait))
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return message{}, errIdle
+	}
 	if err != nil {
 		return message{}, unavailable(err)
 	}

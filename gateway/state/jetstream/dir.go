@@ -42,13 +42,46 @@ func (s *Store) openDir(ctx context.Context) error {
 			return err
 		}
 	}
+	if s.highest, err = readHighest(s.c.Dir); err != nil {
+		return err
+	}
 	if err := s.start(secret); err != nil {
 		return err
 	}
 	if err := s.openStreams(ctx, 1, known.Buckets); err != nil {
 		return fmt.Errorf("state: %s: %w", s.c.Dir, err)
 	}
-	return known.complete(s.c.Dir)
+	if err := s.whole(ctx); err != nil {
+		return fmt.Errorf("state: %s: %w", s.c.Dir, err)
+	}
+	if err := known.complete(s.c.Dir); err != nil {
+		return err
+	}
+	s.closing, s.kept = make(chan struct{}), make(chan struct{})
+	go s.keep()
+	return nil
+}
+
+// whole makes sure that no bucket lost its end, and warns of records that
+// stand and cannot be read.
+func (s *Store) whole(ctx context.Context) error {
+	for b, stream := range s.streams {
+		if err := s.highest.check(b, stream.CachedInfo().State.LastSeq); err != nil {
+			return err
+		}
+		if !b.Standing() {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(ctx, startWithin)
+		_, err := s.List(ctx, b.Key())
+		cancel()
+		if errors.Is(err, state.ErrCorrupt) {
+			logger{s.c.Log}.Errorf("bucket %s: %v", b, err)
+		} else if err != nil {
+			return fmt.Errorf("bucket %s: %w", b, err)
+		}
+	}
+	return nil
 }
 
 // own makes sure that no other process uses the directory. The kernel gives
@@ -93,7 +126,7 @@ func (s *Store) start(secret []byte) error {
 	}
 	var in nats.InProcessConnProvider = srv
 	if s.c.provider != nil {
-		in = s.c.provider
+		in = s.c.provider(srv)
 	}
 	return s.connect("", nats.InProcessServer(in))
 }

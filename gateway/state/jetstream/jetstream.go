@@ -46,10 +46,10 @@ type Config struct {
 	Log *slog.Logger
 
 	// These are for tests; zero is the default.
-	limit    int64                      // bytes of every bucket
-	markers  time.Duration              // how long a deletion is remembered
-	attempt  time.Duration              // how long one try of a write may take
-	provider nats.InProcessConnProvider // between the client and the server
+	limit    int64         // bytes of every bucket
+	markers  time.Duration // how long a deletion is remembered
+	attempt  time.Duration // how long one try of a call may take
+	provider func(nats.InProcessConnProvider) nats.InProcessConnProvider
 }
 
 // A Cluster is a NATS cluster with JetStream. Its servers must run with
@@ -89,8 +89,12 @@ type Store struct {
 	js      jetstream.JetStream
 	streams map[state.Bucket]jetstream.Stream
 
-	server *server.Server // nil with a cluster
-	lock   *os.File       // of Dir
+	// Without a cluster.
+	server  *server.Server
+	lock    *os.File // of Dir
+	highest *highest
+	closing chan struct{} // nil until keep runs
+	kept    chan struct{}
 
 	writer string // stands in every write, with a number
 	writes atomic.Uint64
@@ -148,6 +152,10 @@ func (s *Store) connect(url string, options ...nats.Option) error {
 func (s *Store) Close() error {
 	if s.nc != nil {
 		s.nc.Close()
+	}
+	if s.closing != nil {
+		close(s.closing)
+		<-s.kept
 	}
 	if s.server != nil {
 		s.server.Shutdown()

@@ -3,6 +3,7 @@ package jetstream
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -34,19 +35,36 @@ func (s *Store) Get(ctx context.Context, key state.Key) (_ state.Record, err err
 // last returns the last message of the key within the time that ctx leaves.
 func (s *Store) last(ctx context.Context, key state.Key) (*jetstream.RawStreamMsg, error) {
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		try, cancel := context.WithTimeout(ctx, s.c.attempt)
-		m, err := s.streams[key.Bucket()].GetLastMsgForSubject(try, subject(key.Bucket(), key.Path()))
-		cancel()
-		if err == nil {
-			return m, nil
-		}
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			return nil, state.ErrNotFound
+		m, err := s.try(ctx, key)
+		if err == nil || errors.Is(err, state.ErrNotFound) || errors.Is(err, state.ErrCorrupt) {
+			return m, err
 		}
 		if lasting(err) || !wait(ctx, pause) {
 			return nil, unavailable(err)
 		}
 	}
+}
+
+// try asks once. A record that the server cannot read looks to it like one
+// that is not there, but its index has it.
+func (s *Store) try(ctx context.Context, key state.Key) (*jetstream.RawStreamMsg, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.c.attempt)
+	defer cancel()
+	stream, subject := s.streams[key.Bucket()], subject(key.Bucket(), key.Path())
+	for range 3 { // the record may come or go between the questions
+		m, err := stream.GetLastMsgForSubject(ctx, subject)
+		if !errors.Is(err, jetstream.ErrMsgNotFound) {
+			return m, err
+		}
+		info, err := stream.Info(ctx, jetstream.WithSubjectFilter(subject))
+		if err != nil {
+			return nil, err
+		}
+		if info.State.Subjects[subject] == 0 {
+			return nil, state.ErrNotFound
+		}
+	}
+	return nil, unreadable(key)
 }
 
 func record(key state.Key, value []byte, h nats.Header, revision uint64, written time.Time) state.Record {
@@ -62,29 +80,68 @@ func (s *Store) List(ctx context.Context, below state.Key) (all []state.Record, 
 	defer s.observe("list", time.Now(), &err)
 	ctx, cancel := state.Bound(ctx)
 	defer cancel()
-	filter := subject(below.Bucket(), ">")
-	if below.Path() != "" {
-		filter = subject(below.Bucket(), below.Path()+".>")
-	}
-	c, err := s.consume(ctx, below.Bucket(), filter)
+	c, err := s.consume(ctx, below.Bucket(), filter(below))
 	if err != nil {
 		return nil, err
 	}
 	defer c.close()
+	seen := map[string]bool{}
 	for range c.pending {
-		m, err := c.next(ctx)
+		m, err := c.next(ctx, idle)
+		if errors.Is(err, errIdle) {
+			break
+		}
 		if err != nil {
 			return nil, err
 		}
-		if m.record.Key.Path() != "" && !m.gone {
+		seen[m.record.Key.Path()] = true
+		if !m.gone && below.Covers(m.record.Key) {
 			all = append(all, m.record)
 		}
 		if m.pending == 0 {
 			break
 		}
 	}
-	slices.SortFunc(all, func(a, b state.Record) int {
-		return strings.Compare(a.Key.Path(), b.Key.Path())
-	})
+	slices.SortFunc(all, func(a, b state.Record) int { return strings.Compare(a.Key.Path(), b.Key.Path()) })
+	if c.read == c.pending {
+		return all, nil
+	}
+	unread, err := s.unread(ctx, below, seen)
+	for _, k := range unread {
+		err = errors.Join(err, unreadable(k))
+	}
+	return all, err
+}
+
+func filter(below state.Key) string {
+	if below.Path() == "" {
+		return subject(below.Bucket(), ">")
+	}
+	return subject(below.Bucket(), below.Path()+".>")
+}
+
+func unreadable(k state.Key) error {
+	return fmt.Errorf("%w: %s: the server cannot read it", state.ErrCorrupt, k)
+}
+
+// unread returns the keys below that the server's index has and that it cannot
+// read. It asks only for those that were not seen.
+func (s *Store) unread(ctx context.Context, below state.Key, seen map[string]bool) ([]state.Key, error) {
+	info, err := s.streams[below.Bucket()].Info(ctx, jetstream.WithSubjectFilter(filter(below)))
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	var all []state.Key
+	for name := range info.State.Subjects {
+		k, err := below.Bucket().ParseKey(strings.TrimPrefix(name, subject(below.Bucket(), "")))
+		if err != nil || seen[k.Path()] {
+			continue
+		}
+		if _, err := s.last(ctx, k); errors.Is(err, state.ErrCorrupt) {
+			all = append(all, k)
+		} else if err != nil && !errors.Is(err, state.ErrNotFound) {
+			return nil, err
+		}
+	}
 	return all, nil
 }

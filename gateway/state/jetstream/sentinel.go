@@ -101,17 +101,21 @@ func (s *sentinel) complete(dir string) error {
 	return s.write(dir)
 }
 
-// write replaces the file as a whole, durably.
 func (s *sentinel) write(dir string) error {
 	text, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
 		return err
 	}
-	next := sentinelFile(dir) + ".next"
-	if err := os.WriteFile(next, append(text, '\n'), 0o600); err != nil {
+	return replaceFile(sentinelFile(dir), append(text, '\n'))
+}
+
+// replaceFile replaces a file as a whole, durably.
+func replaceFile(name string, text []byte) error {
+	next := name + ".next"
+	if err := os.WriteFile(next, text, 0o600); err != nil {
 		return fmt.Errorf("state: %w", err)
 	}
-	if err := errors.Join(syncFile(next), os.Rename(next, sentinelFile(dir)), syncFile(dir)); err != nil {
+	if err := errors.Join(syncFile(next), os.Rename(next, name), syncFile(filepath.Dir(name))); err != nil {
 		return fmt.Errorf("state: %w", err)
 	}
 	return nil

@@ -3,7 +3,6 @@ package jetstream
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
 	"iter"
 	"time"
 
@@ -31,6 +30,10 @@ type watch struct {
 	bucket state.Bucket
 	beat   string // the subject of its beats
 
+	// Until it is current for the first time:
+	pending uint64          // records that there were
+	seen    map[string]bool // the paths of those that were read
+
 	messages chan message
 	fences   chan fence
 	failed   chan error
@@ -43,7 +46,7 @@ func (s *Store) Watch(ctx context.Context, prefix state.Key) iter.Seq2[state.Eve
 	return func(yield func(state.Event, error) bool) {
 		ctx, stop := context.WithCancel(ctx)
 		defer stop()
-		w := &watch{s: s, bucket: prefix.Bucket(), beat: subject(prefix.Bucket(), beats+rand.Text()),
+		w := &watch{s: s, bucket: prefix.Bucket(), seen: map[string]bool{}, beat: subject(prefix.Bucket(), beats+rand.Text()),
 			messages: make(chan message, 64), fences: make(chan fence), failed: make(chan error, 2)}
 		if err := w.start(ctx); err != nil {
 			yield(state.Event{}, err)
@@ -62,6 +65,7 @@ func (w *watch) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	w.pending = c.pending
 	first, err := w.write(within)
 	if err != nil {
 		c.close()
@@ -75,7 +79,7 @@ func (w *watch) start(ctx context.Context) error {
 func (w *watch) read(ctx context.Context, c *consumer) {
 	defer c.close()
 	for {
-		m, err := c.next(ctx)
+		m, err := c.next(ctx, 0)
 		if err != nil {
 			w.failed <- err
 			return
@@ -150,6 +154,9 @@ func (w *watch) run(ctx context.Context, prefix state.Key, yield func(state.Even
 		select {
 		case m := <-w.messages:
 			seen = m.record.Revision
+			if w.seen != nil {
+				w.seen[m.record.Key.Path()] = true
+			}
 			if e, ok := event(m); ok && prefix.Covers(m.record.Key) && !yield(e, nil) {
 				return
 			}
@@ -159,16 +166,42 @@ func (w *watch) run(ctx context.Context, prefix state.Key, yield func(state.Even
 			yield(state.Event{}, err)
 			return
 		case <-ctx.Done():
-			yield(state.Event{}, fmt.Errorf("%w: %w", state.ErrUnavailable, ctx.Err()))
+			yield(state.Event{}, unavailable(ctx.Err()))
 			return
 		}
 		for len(ahead) > 0 && ahead[0].sequence <= seen {
-			if !yield(state.Event{Kind: state.Current, AsOf: ahead[0].asOf}, nil) {
+			if !w.loaded(ctx, prefix, yield) || !yield(state.Event{Kind: state.Current, AsOf: ahead[0].asOf}, nil) {
 				return
 			}
 			ahead = ahead[1:]
 		}
 	}
+}
+
+// loaded tells, before the watch is current for the first time, of records that
+// the server has and cannot read. It returns false when the watch is over.
+func (w *watch) loaded(ctx context.Context, prefix state.Key, yield func(state.Event, error) bool) bool {
+	if w.seen == nil {
+		return true
+	}
+	complete := uint64(len(w.seen)) > w.pending // with the beat
+	var unread []state.Key
+	if !complete {
+		var err error
+		ctx, cancel := context.WithTimeout(ctx, state.Deadline)
+		defer cancel()
+		if unread, err = w.s.unread(ctx, prefix, w.seen); err != nil {
+			yield(state.Event{}, err)
+			return false
+		}
+	}
+	w.seen = nil
+	for _, k := range unread {
+		if !yield(state.Event{Kind: state.Corrupt, Record: state.Record{Key: k}}, nil) {
+			return false
+		}
+	}
+	return true
 }
 
 func event(m message) (state.Event, bool) {

@@ -74,14 +74,15 @@ func (s *Store) commit(ctx context.Context, w write) (uint64, error) {
 	created, maybe := w.expected == 0, false
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		revision, err := s.publish(ctx, w)
-		if err == nil {
-			return revision, nil
-		}
 		if conflict(err) {
 			revision, err = s.settle(ctx, &w, created, maybe)
-			if !errors.Is(err, errAgain) {
-				return revision, err
+			if err != nil && !errors.Is(err, errAgain) {
+				return 0, err
 			}
+		}
+		if err == nil {
+			s.highest.acked(w.key.Bucket(), revision)
+			return revision, nil
 		}
 		maybe = maybe || !untouched(err)
 		if !lasting(err) && wait(ctx, pause) {
