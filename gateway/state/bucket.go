@@ -21,7 +21,7 @@ const (
 	Grants
 	// Sessions are those of the portal, and the challenges it sent.
 	Sessions
-	// Bans are what operators closed, with or without an end.
+	// Bans are what operators closed. One that ends says so in its value.
 	Bans
 	// Enrolments are the authenticators of users.
 	Enrolments
@@ -32,7 +32,7 @@ const (
 // A class is what is fixed for a bucket.
 type class struct {
 	name     string
-	standing bool  // records may be kept for ever
+	standing bool  // records have no ttl
 	secret   bool  // values are encrypted
 	limit    int64 // bytes, with what the store adds
 }
@@ -75,7 +75,7 @@ func (b Bucket) String() string {
 	return fmt.Sprintf("bucket(%d)", uint8(b))
 }
 
-// Standing tells whether records may be kept for ever.
+// Standing tells whether records have no ttl.
 func (b Bucket) Standing() bool { return b.class().standing }
 
 // Secret tells whether values are encrypted, not only authenticated (MFA-19).

@@ -98,8 +98,8 @@ func Admit(k Key, value []byte, ttl time.Duration) (time.Duration, error) {
 		return 0, fmt.Errorf("%w: a value of %d bytes in %s, more than %d", ErrInvalid, len(value), k.bucket, MaxValue)
 	case ttl < 0:
 		return 0, fmt.Errorf("%w: a ttl of %s in %s", ErrInvalid, ttl, k.bucket)
-	case ttl == 0 && !k.bucket.Standing():
-		return 0, fmt.Errorf("%w: no ttl in %s, where every record has one", ErrInvalid, k.bucket)
+	case ttl == 0 != k.bucket.Standing():
+		return 0, fmt.Errorf("%w: a ttl of %s in %s, where records stand: %t", ErrInvalid, ttl, k.bucket, k.bucket.Standing())
 	}
 	return (ttl + time.Second - 1).Truncate(time.Second), nil
 }

@@ -46,6 +46,9 @@ func (m *Memory) put(key Key, value []byte, ttl time.Duration) uint64 {
 	r := Record{Key: key, Value: bytes.Clone(value), Revision: m.revision, Written: m.now()}
 	if ttl > 0 {
 		r.Expires = r.Written.Add(ttl)
+		if before := m.records[key].Expires; before.After(r.Expires) {
+			r.Expires = before
+		}
 	}
 	m.records[key] = r
 	m.tell(Event{Kind: Put, Record: r})

@@ -41,13 +41,16 @@ type Store interface {
 	// Get returns the record at key, or ErrNotFound.
 	Get(ctx context.Context, key Key) (Record, error)
 	// Create makes the record at key and returns its revision, or ErrExists
-	// when there is one. Whole seconds of ttl count, rounded up; 0 is for ever,
-	// which only standing buckets take. A record is never gone before its ttl
-	// has passed by the store's clock, and is gone two seconds later.
+	// when there is one. The ttl is a second or more, rounded up to whole ones;
+	// in standing buckets it is 0, and what is there stays until it is deleted.
+	// A record can be read until its ttl has passed by the store's clock, and
+	// its key is free two seconds later.
 	Create(ctx context.Context, key Key, value []byte, ttl time.Duration) (revision uint64, err error)
 	// CompareAndSwap replaces the record at key if it still has the revision,
 	// and returns the new one; otherwise ErrConflict, also when the record is
-	// gone. The ttl, as Create's, begins anew.
+	// gone. The ttl, as Create's, begins anew, but the record lasts at least as
+	// long as the one that it replaces would have: a crash can bring back what
+	// was replaced when what replaced it has expired.
 	CompareAndSwap(ctx context.Context, key Key, revision uint64, value []byte, ttl time.Duration) (uint64, error)
 	// Delete removes the record at key if it still has the revision, otherwise
 	// ErrConflict. Create makes it anew, with a higher revision.

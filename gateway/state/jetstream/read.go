@@ -26,10 +26,17 @@ func (s *Store) Get(ctx context.Context, key state.Key) (_ state.Record, err err
 	if err != nil {
 		return state.Record{}, err
 	}
-	if m.Header.Get(headerOperation) != "" {
+	r := record(key, m.Data, m.Header, m.Sequence, m.Time)
+	if m.Header.Get(headerOperation) != "" || over(r) {
 		return state.Record{}, state.ErrNotFound
 	}
-	return record(key, m.Data, m.Header, m.Sequence, m.Time), nil
+	s.lives.note(key.Bucket(), r.Revision, r.Expires)
+	return r, nil
+}
+
+// over tells that the record expired, while the server has yet to notice.
+func over(r state.Record) bool {
+	return !r.Expires.IsZero() && !time.Now().Before(r.Expires)
 }
 
 // last returns the last message of the key within the time that ctx leaves.
@@ -68,11 +75,7 @@ func (s *Store) try(ctx context.Context, key state.Key) (*jetstream.RawStreamMsg
 }
 
 func record(key state.Key, value []byte, h nats.Header, revision uint64, written time.Time) state.Record {
-	r := state.Record{Key: key, Value: value, Revision: revision, Written: written}
-	if ttl, err := time.ParseDuration(h.Get(jetstream.MsgTTLHeader)); err == nil {
-		r.Expires = written.Add(ttl)
-	}
-	return r
+	return state.Record{Key: key, Value: value, Revision: revision, Written: written, Expires: expiry(h, written)}
 }
 
 // List implements state.Store.
@@ -95,7 +98,8 @@ func (s *Store) List(ctx context.Context, below state.Key) (all []state.Record, 
 			return nil, err
 		}
 		seen[m.record.Key.Path()] = true
-		if !m.gone && below.Covers(m.record.Key) {
+		if !m.gone && below.Covers(m.record.Key) && !over(m.record) {
+			s.lives.note(below.Bucket(), m.record.Revision, m.record.Expires)
 			all = append(all, m.record)
 		}
 		if m.pending == 0 {

@@ -53,14 +53,13 @@ func (s *Store) CompareAndSwap(ctx context.Context, key state.Key, revision uint
 	return s.commit(ctx, write{key: key, expected: revision, value: value, ttl: ttl})
 }
 
-// Delete implements state.Store. What was deleted is remembered for an hour,
-// so that a power cut cannot bring back what it replaced.
+// Delete implements state.Store.
 func (s *Store) Delete(ctx context.Context, key state.Key, revision uint64) (err error) {
 	defer s.observe("delete", time.Now(), &err)
 	if err := errors.Join(key.Check(), state.CheckRevision(revision)); err != nil {
 		return err
 	}
-	_, err = s.commit(ctx, write{key: key, expected: revision, ttl: s.c.markers, delete: true})
+	_, err = s.commit(ctx, write{key: key, expected: revision, delete: true})
 	return err
 }
 
@@ -70,6 +69,11 @@ func (s *Store) Delete(ctx context.Context, key state.Key, revision uint64) (err
 func (s *Store) commit(ctx context.Context, w write) (uint64, error) {
 	ctx, cancel := state.Bound(ctx)
 	defer cancel()
+	if w.expected > 0 {
+		if err := s.outlive(ctx, &w); err != nil {
+			return 0, err
+		}
+	}
 	w.id = s.writer + "." + strconv.FormatUint(s.writes.Add(1), 36)
 	created, maybe := w.expected == 0, false
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
@@ -82,6 +86,7 @@ func (s *Store) commit(ctx context.Context, w write) (uint64, error) {
 		}
 		if err == nil {
 			s.highest.acked(w.key.Bucket(), revision)
+			s.lives.note(w.key.Bucket(), revision, time.Now().Add(w.ttl))
 			return revision, nil
 		}
 		maybe = maybe || !untouched(err)
@@ -142,6 +147,9 @@ func (s *Store) settle(ctx context.Context, w *write, created, maybe bool) (uint
 		return 0, errAgain
 	case created && m.Header.Get(headerOperation) != "":
 		w.expected = m.Sequence
+		if !w.key.Bucket().Standing() {
+			w.lastUntil(expiry(m.Header, m.Time))
+		}
 		return 0, errAgain
 	case maybe:
 		return 0, fmt.Errorf("%w: it was tried more than once and another write followed", state.ErrUnknown)

@@ -52,10 +52,6 @@ func expiry(t *testing.T, doors []state.Store) {
 	if again := must(s.Create(ctx, k, nil, hour))(t); again <= first {
 		t.Errorf("revision %d after %d", again, first)
 	}
-	standing := key(t, state.Bans)
-	start = time.Now()
-	must(s.Create(ctx, standing, nil, time.Second))(t)
-	between(t, "a standing record with an end", gone(t, other, standing, start), time.Second)
 }
 
 // swapRenews holds a swap to its own ttl while the first one passes.
@@ -75,10 +71,25 @@ func swapRenews(t *testing.T, doors []state.Store) {
 func swapExpires(t *testing.T, doors []state.Store) {
 	ctx, s, k := patient(t), doors[0], key(t, state.Counters)
 	revision := must(s.Create(ctx, k, nil, time.Second))(t)
-	start := time.Now()
+	var start time.Time
 	for i := range 3 {
 		start = time.Now()
 		revision = must(s.CompareAndSwap(ctx, k, revision, []byte(fmt.Sprint(i)), 2*time.Second))(t)
 	}
 	between(t, "a swapped record", gone(t, s, k, start), 2*time.Second)
+}
+
+// swapLasts holds a swap to the life of what it replaces, through another door
+// and from a revision of any origin.
+func swapLasts(t *testing.T, doors []state.Store) {
+	ctx, s, other := patient(t), doors[0], doors[len(doors)-1]
+	k := key(t, state.Approvals)
+	revision := must(s.Create(ctx, k, nil, hour))(t)
+	end := must(s.Get(ctx, k))(t).Expires
+	for _, door := range []state.Store{other, s} {
+		revision = must(door.CompareAndSwap(ctx, k, revision, []byte("spent"), time.Second))(t)
+		if r := must(s.Get(ctx, k))(t); r.Expires.Before(end) || r.Expires.After(end.Add(10*time.Second)) {
+			t.Errorf("expires at %s, want %s, as what it replaced", r.Expires, end)
+		}
+	}
 }
