@@ -9,16 +9,12 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"stsgate/gateway/state"
 )
-
-// openWithin bounds what Open does with a cluster.
-const openWithin = 30 * time.Second
 
 // openCluster connects to the cluster and proves the key by a record that the
 // first gateway left there.
@@ -37,8 +33,6 @@ func (s *Store) openCluster(ctx context.Context) error {
 	if err := s.connect(strings.Join(c.URLs, ","), options...); err != nil {
 		return fmt.Errorf("state: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, openWithin)
-	defer cancel()
 	if err := s.openBuckets(ctx, c.Replicas); err != nil {
 		return fmt.Errorf("state: cluster: %w", err)
 	}

@@ -62,10 +62,6 @@ func (c *consumer) close() {
 	_ = c.s.streams[c.bucket].DeleteConsumer(ctx, c.name)
 }
 
-// idle is how long the server may take to find the next of the messages that
-// it has.
-const idle = 200 * time.Millisecond
-
 var errIdle = errors.New("no message for a while")
 
 // next returns the next message, or errIdle after within, 0 for never.

@@ -63,7 +63,9 @@ func runWriter(dir, key string) error {
 	s := state.Seal(below, keys)
 	say("opened", time.Since(start).Microseconds())
 	for _, b := range []state.Bucket{state.Enrolments, state.Approvals} {
-		all, err := s.List(context.Background(), b.Key())
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		all, err := s.List(ctx, b.Key())
+		cancel()
 		if err != nil {
 			return err
 		}

@@ -72,9 +72,7 @@ func (s *Store) whole(ctx context.Context) error {
 		if !b.Standing() {
 			continue
 		}
-		ctx, cancel := context.WithTimeout(ctx, startWithin)
 		_, err := s.List(ctx, b.Key())
-		cancel()
 		if errors.Is(err, state.ErrCorrupt) {
 			logger{s.c.Log}.Errorf("bucket %s: %v", b, err)
 		} else if err != nil {

@@ -16,6 +16,7 @@ const (
 	codeWrongSequence      = 10071
 	codeWrongSequenceOther = 10164
 	codeStoreFailed        = 10077
+	codeNoPeers            = 10005 // as long as a cluster's servers have not found each other
 )
 
 // errNotSent says that a try was not begun.
@@ -57,7 +58,7 @@ func untouched(err error) bool {
 func lasting(err error) bool {
 	var api *jetstream.APIError
 	if errors.As(err, &api) {
-		return api.Code != 503
+		return api.Code != 503 && api.ErrorCode != codeNoPeers
 	}
 	return errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrMaxPayload)
 }

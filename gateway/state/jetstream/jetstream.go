@@ -53,6 +53,7 @@ type Config struct {
 	// These are for tests; zero is the default.
 	limit    int64         // bytes of every bucket
 	attempt  time.Duration // how long one try of a call may take
+	idle     time.Duration // how long the server may take to find the next record of a list
 	provider func(nats.InProcessConnProvider) nats.InProcessConnProvider
 }
 
@@ -81,7 +82,12 @@ type Metrics struct {
 	Skew func(time.Duration)
 }
 
-const attemptLast = 500 * time.Millisecond
+const (
+	attemptLast = 500 * time.Millisecond
+	idleLast    = 200 * time.Millisecond
+	// openWithin bounds what Open does, besides reading the server's files.
+	openWithin = 30 * time.Second
+)
 
 // A Store is a state.Store in JetStream.
 type Store struct {
@@ -104,7 +110,7 @@ type Store struct {
 
 // Open opens the store, and creates what is not there yet. It refuses keys
 // other than those that the store was created with, a store that lost a
-// bucket, and settings of buckets that are weaker than needed.
+// bucket, and settings of buckets that are weaker than needed. It takes at most a minute.
 func Open(ctx context.Context, c Config) (*Store, error) {
 	if (c.Dir == "") == (c.Cluster == nil) || c.Keys == nil {
 		return nil, errors.New("state: a directory or a cluster, and a key, are needed")
@@ -115,7 +121,12 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if c.attempt == 0 {
 		c.attempt = attemptLast
 	}
+	if c.idle == 0 {
+		c.idle = idleLast
+	}
 	s := &Store{c: c, streams: map[state.Bucket]jetstream.Stream{}, writer: rand.Text()}
+	ctx, cancel := context.WithTimeout(ctx, openWithin)
+	defer cancel()
 	open := s.openCluster
 	if c.Cluster == nil {
 		open = s.openDir

@@ -71,10 +71,9 @@ func (s *Store) outlive(ctx context.Context, w *write) error {
 	return nil
 }
 
-// lastUntil lengthens the ttl, with a second for what the clocks differ.
+// lastUntil lengthens the ttl, in whole seconds.
 func (w *write) lastUntil(expires time.Time) {
-	left := (time.Until(expires) + time.Second).Truncate(time.Second) + time.Second
-	w.ttl = max(w.ttl, left)
+	w.ttl = max(w.ttl, (time.Until(expires) + time.Second - 1).Truncate(time.Second))
 }
 
 // expiry is when a message expires; zero for never.

@@ -3,6 +3,7 @@ package jetstream
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"sync/atomic"
 	"testing"
@@ -179,6 +180,19 @@ func TestServerGone(t *testing.T) {
 	}
 	if took := time.Since(start); took > 4*state.Deadline {
 		t.Errorf("took %s", took)
+	}
+}
+
+// A list has every record when the server is slow.
+func TestSlowList(t *testing.T) {
+	s := open(t, Config{Dir: t.TempDir(), Keys: newKeys(t), idle: time.Nanosecond})
+	for i := range 100 {
+		put(t, s, state.Grants.Key("alice", fmt.Sprint(i)), "v", time.Hour)
+	}
+	for range 10 {
+		if all, err := s.List(within(t, 10*time.Second), state.Grants.Key("alice")); err != nil || len(all) != 100 {
+			t.Fatalf("%d records, %v", len(all), err)
+		}
 	}
 }
 

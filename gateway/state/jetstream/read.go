@@ -22,6 +22,10 @@ func (s *Store) Get(ctx context.Context, key state.Key) (_ state.Record, err err
 	}
 	ctx, cancel := state.Bound(ctx)
 	defer cancel()
+	return s.get(ctx, key)
+}
+
+func (s *Store) get(ctx context.Context, key state.Key) (state.Record, error) {
 	m, err := s.last(ctx, key)
 	if err != nil {
 		return state.Record{}, err
@@ -90,7 +94,7 @@ func (s *Store) List(ctx context.Context, below state.Key) (all []state.Record, 
 	defer c.close()
 	seen := map[string]bool{}
 	for range c.pending {
-		m, err := c.next(ctx, idle)
+		m, err := c.next(ctx, s.c.idle)
 		if errors.Is(err, errIdle) {
 			break
 		}
@@ -106,14 +110,14 @@ func (s *Store) List(ctx context.Context, below state.Key) (all []state.Record, 
 			break
 		}
 	}
+	if c.read < c.pending {
+		late, unread, e := s.rest(ctx, below, seen)
+		all, err = append(all, late...), e
+		for _, k := range unread {
+			err = errors.Join(err, unreadable(k))
+		}
+	}
 	slices.SortFunc(all, func(a, b state.Record) int { return strings.Compare(a.Key.Path(), b.Key.Path()) })
-	if c.read == c.pending {
-		return all, nil
-	}
-	unread, err := s.unread(ctx, below, seen)
-	for _, k := range unread {
-		err = errors.Join(err, unreadable(k))
-	}
 	return all, err
 }
 
@@ -128,24 +132,28 @@ func unreadable(k state.Key) error {
 	return fmt.Errorf("%w: %s: the server cannot read it", state.ErrCorrupt, k)
 }
 
-// unread returns the keys below that the server's index has and that it cannot
-// read. It asks only for those that were not seen.
-func (s *Store) unread(ctx context.Context, below state.Key, seen map[string]bool) ([]state.Key, error) {
+// rest asks for each record below that the server's index has and that was not
+// seen. It returns those that the server was merely slow with, and the keys of
+// those that it cannot read.
+func (s *Store) rest(ctx context.Context, below state.Key, seen map[string]bool) (late []state.Record, unread []state.Key, err error) {
 	info, err := s.streams[below.Bucket()].Info(ctx, jetstream.WithSubjectFilter(filter(below)))
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, nil, unavailable(err)
 	}
-	var all []state.Key
 	for name := range info.State.Subjects {
 		k, err := below.Bucket().ParseKey(strings.TrimPrefix(name, subject(below.Bucket(), "")))
 		if err != nil || seen[k.Path()] {
 			continue
 		}
-		if _, err := s.last(ctx, k); errors.Is(err, state.ErrCorrupt) {
-			all = append(all, k)
-		} else if err != nil && !errors.Is(err, state.ErrNotFound) {
-			return nil, err
+		r, err := s.get(ctx, k)
+		switch {
+		case err == nil:
+			late = append(late, r)
+		case errors.Is(err, state.ErrCorrupt):
+			unread = append(unread, k)
+		case !errors.Is(err, state.ErrNotFound):
+			return nil, nil, err
 		}
 	}
-	return all, nil
+	return late, unread, nil
 }

@@ -17,6 +17,8 @@ const (
 	prefix = "stsgate-"
 	// firstBucket is made before the others.
 	firstBucket = state.Enrolments
+	// openTry bounds one try to open or create a stream.
+	openTry = 3 * time.Second
 )
 
 func subject(b state.Bucket, path string) string { return "$KV." + prefix + b.String() + "." + path }
@@ -50,18 +52,12 @@ func (s *Store) config(b state.Bucket, replicas int) jetstream.StreamConfig {
 	}
 }
 
-// openStreams opens the bucket's streams, and creates those that known, of
-// what must be there, does not name.
+// openStreams opens the buckets' streams, and creates those that known, of what
+// must be there, does not name.
 func (s *Store) openStreams(ctx context.Context, replicas int, known []string) error {
 	for _, b := range append([]state.Bucket{firstBucket}, state.Buckets()...) {
 		c := s.config(b, replicas)
-		stream, err := s.js.Stream(ctx, c.Name)
-		if errors.Is(err, jetstream.ErrStreamNotFound) {
-			if slices.Contains(known, b.String()) {
-				return fmt.Errorf("the bucket %s is lost: its stream %s was there and is not: restore the backup", b, c.Name)
-			}
-			stream, err = s.js.CreateStream(ctx, c)
-		}
+		stream, err := s.openStream(ctx, c, slices.Contains(known, b.String()))
 		if err != nil {
 			return fmt.Errorf("bucket %s: %w", b, err)
 		}
@@ -71,6 +67,27 @@ func (s *Store) openStreams(ctx context.Context, replicas int, known []string) e
 		s.streams[b] = stream
 	}
 	return nil
+}
+
+// openStream asks again and again within the time that ctx leaves: a cluster
+// does not answer the second of two gateways that create a stream at the same
+// moment.
+func (s *Store) openStream(ctx context.Context, c jetstream.StreamConfig, must bool) (jetstream.Stream, error) {
+	for {
+		try, cancel := context.WithTimeout(ctx, openTry)
+		stream, err := s.js.Stream(try, c.Name)
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			if must {
+				cancel()
+				return nil, fmt.Errorf("it is lost: the stream %s was there and is not: restore the backup", c.Name)
+			}
+			stream, err = s.js.CreateStream(try, c)
+		}
+		cancel()
+		if err == nil || lasting(err) || !wait(ctx, lastPause) {
+			return stream, err
+		}
+	}
 }
 
 // strong reports every setting of a stream that is weaker than what is needed.

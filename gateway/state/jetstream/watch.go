@@ -190,7 +190,7 @@ func (w *watch) loaded(ctx context.Context, prefix state.Key, yield func(state.E
 		var err error
 		ctx, cancel := context.WithTimeout(ctx, state.Deadline)
 		defer cancel()
-		if unread, err = w.s.unread(ctx, prefix, w.seen); err != nil {
+		if _, unread, err = w.s.rest(ctx, prefix, w.seen); err != nil {
 			yield(state.Event{}, err)
 			return false
 		}

@@ -59,7 +59,11 @@ func (s *Store) Delete(ctx context.Context, key state.Key, revision uint64) (err
 	if err := errors.Join(key.Check(), state.CheckRevision(revision)); err != nil {
 		return err
 	}
-	_, err = s.commit(ctx, write{key: key, expected: revision, delete: true})
+	w := write{key: key, expected: revision, delete: true}
+	if !key.Bucket().Standing() {
+		w.ttl = time.Second // or what the record has left
+	}
+	_, err = s.commit(ctx, w)
 	return err
 }
 
@@ -77,6 +81,7 @@ func (s *Store) commit(ctx context.Context, w write) (uint64, error) {
 	w.id = s.writer + "." + strconv.FormatUint(s.writes.Add(1), 36)
 	created, maybe := w.expected == 0, false
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		start := time.Now()
 		revision, err := s.publish(ctx, w)
 		if conflict(err) {
 			revision, err = s.settle(ctx, &w, created, maybe)
@@ -86,7 +91,7 @@ func (s *Store) commit(ctx context.Context, w write) (uint64, error) {
 		}
 		if err == nil {
 			s.highest.acked(w.key.Bucket(), revision)
-			s.lives.note(w.key.Bucket(), revision, time.Now().Add(w.ttl))
+			s.lives.note(w.key.Bucket(), revision, start.Add(w.ttl))
 			return revision, nil
 		}
 		maybe = maybe || !untouched(err)

@@ -1,0 +1,179 @@
+package jetstream
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"stsgate/gateway/state"
+)
+
+func TestClusterSettings(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		cluster Cluster
+		want    string
+	}{
+		{"no URL", Cluster{Replicas: 3}, "no URL"},
+		{"one replica", Cluster{URLs: []string{"nats://127.0.0.1:1"}, Replicas: 1}, "1 replicas: a cluster has 3 or 5"},
+		{"no TLS", Cluster{URLs: []string{"nats://127.0.0.1:1", "nats://192.0.2.1:4222"}, Replicas: 3}, "192.0.2.1:4222 is reached without TLS"},
+		{"a name without TLS", Cluster{URLs: []string{"nats://localhost.example:4222"}, Replicas: 3}, "without TLS"},
+		{"password in the URL", Cluster{URLs: []string{"nats://u:hunter2@127.0.0.1:4222"}, Replicas: 3, TLS: &tls.Config{}}, "holds a credential"},
+		{"bad URL", Cluster{URLs: []string{"nats://127.0.0.1:hunter2"}, Replicas: 3}, "cannot be read"},
+		{"no credentials file", Cluster{URLs: []string{"nats://127.0.0.1:1"}, Replicas: 3, Credentials: "/nowhere/creds"}, "connect to NATS"},
+		{"nobody there", Cluster{URLs: []string{"nats://127.0.0.1:1"}, Replicas: 5}, "connect to NATS"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Open(t.Context(), Config{Keys: newKeys(t), Cluster: &c.cluster})
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got error %v, want %q", err, c.want)
+			}
+			// STATE-15, and no secret in an error.
+			if err != nil && strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("the error holds the password: %v", err)
+			}
+		})
+	}
+	refused(t, Config{Keys: newKeys(t), Encrypt: true, Cluster: &Cluster{}}, "encrypted by its own configuration")
+}
+
+// Every setting of a stream that is weaker is refused by its name.
+func TestWeakStreams(t *testing.T) {
+	s := &Store{}
+	for want, weaken := range map[string]func(*jetstream.StreamConfig){
+		"storage is Memory, needed is File":      func(c *jetstream.StreamConfig) { c.Storage = jetstream.MemoryStorage },
+		"num_replicas is 1, needed is 3":         func(c *jetstream.StreamConfig) { c.Replicas = 1 },
+		"persist_mode is Async":                  func(c *jetstream.StreamConfig) { c.PersistMode = jetstream.AsyncPersistMode },
+		"retention is WorkQueue":                 func(c *jetstream.StreamConfig) { c.Retention = jetstream.WorkQueuePolicy },
+		"discard is DiscardOld":                  func(c *jetstream.StreamConfig) { c.Discard = jetstream.DiscardOld },
+		"max_age is 1h0m0s, needed is 0":         func(c *jetstream.StreamConfig) { c.MaxAge = time.Hour },
+		"max_msgs is 5":                          func(c *jetstream.StreamConfig) { c.MaxMsgs = 5 },
+		"max_msgs_per_subject is 2, needed is 1": func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = 2 },
+		"max_msg_size is 100":                    func(c *jetstream.StreamConfig) { c.MaxMsgSize = 100 },
+		"max_bytes is 100":                       func(c *jetstream.StreamConfig) { c.MaxBytes = 100 },
+		"allow_msg_ttl is false":                 func(c *jetstream.StreamConfig) { c.AllowMsgTTL = false },
+		"subject_delete_marker_ttl is 1m0s":      func(c *jetstream.StreamConfig) { c.SubjectDeleteMarkerTTL = time.Minute },
+		"allow_direct is true":                   func(c *jetstream.StreamConfig) { c.AllowDirect = true },
+		"no_ack is true":                         func(c *jetstream.StreamConfig) { c.NoAck = true },
+		"sealed is true":                         func(c *jetstream.StreamConfig) { c.Sealed = true },
+		"mirror or sources":                      func(c *jetstream.StreamConfig) { c.Sources = []*jetstream.StreamSource{{Name: "x"}} },
+		"subjects is [x]":                        func(c *jetstream.StreamConfig) { c.Subjects = []string{"x"} },
+		"subject_transform or republish":         func(c *jetstream.StreamConfig) { c.RePublish = &jetstream.RePublish{} },
+	} {
+		need := s.config(state.Bans, 3)
+		have := need
+		if err := strong(have, need); err != nil {
+			t.Fatalf("what is needed is refused: %v", err)
+		}
+		weaken(&have)
+		if err := strong(have, need); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got error %v, want %q", err, want)
+		}
+	}
+}
+
+// A cluster of another key, with a weaker bucket, or that lost one is refused.
+func TestRefusedClusters(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts three servers")
+	}
+	c := newCluster(t)
+	ctx := within(t, time.Minute)
+
+	// Two gateways that are the first at the same moment.
+	var together sync.WaitGroup
+	for i := range 2 {
+		together.Go(func() {
+			s, err := Open(ctx, c.config(i))
+			if err != nil {
+				t.Errorf("gateway %d: %v", i, err)
+				return
+			}
+			s.Close()
+		})
+	}
+	together.Wait()
+	s := open(t, c.config(2))
+	put(t, state.Seal(s, c.keys), state.Bans.Key("a"), "", 0)
+
+	wrong := c.config(0)
+	wrong.Keys = newKeys(t)
+	refused(t, wrong, "another state key")
+	more := c.config(0)
+	more.Cluster.Replicas = 5
+	refused(t, more, "num_replicas is 3, needed is 5")
+
+	name := s.config(state.Bans, 3).Name
+	if err := s.js.DeleteStream(ctx, name); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, c.config(1), "bucket bans: it is lost")
+	weak := s.config(state.Bans, 1)
+	if _, err := s.js.CreateStream(ctx, weak); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, c.config(1), "num_replicas is 1, needed is 3")
+}
+
+func leader(t *testing.T, s *Store, b state.Bucket) string {
+	t.Helper()
+	info, err := s.streams[b].Info(within(t, 10*time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Cluster.Leader
+}
+
+// A write waits for a new leader within the time that it is given; none that
+// was acknowledged is lost; the loss of two nodes closes the mirror and every
+// write.
+func TestLossOfNodes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts three servers")
+	}
+	c := newCluster(t)
+	urls := []string{c.servers[0].ClientURL(), c.servers[1].ClientURL(), c.servers[2].ClientURL()}
+	s := open(t, Config{Keys: c.keys, Cluster: &Cluster{URLs: urls, Replicas: 3}})
+	m := state.NewMirror(s, state.Locks)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); m.Run(ctx) }()
+	defer func() { cancel(); <-done }()
+	if err := m.Wait(within(t, 30*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+
+	var lost int
+	fmt.Sscanf(leader(t, s, state.Locks), "n%d", &lost)
+	put(t, s, state.Locks.Key("before"), "", time.Hour)
+	c.stop(lost)
+	start := time.Now()
+	if _, err := s.Create(within(t, 20*time.Second), state.Locks.Key("after"), nil, time.Hour); err != nil {
+		t.Fatalf("a write with 20 s: %v", err)
+	}
+	t.Logf("a write waited %s for a new leader", time.Since(start))
+	for _, k := range []string{"before", "after"} {
+		until(t, func() bool { _, err := m.Get(state.Locks.Key(k)); return err == nil })
+	}
+
+	c.stop((lost + 1) % 3)
+	start = time.Now()
+	until(t, func() bool { _, err := m.Get(state.Locks.Key("before")); return errors.Is(err, state.ErrStale) })
+	if took := time.Since(start); took > state.MaxAge+2*time.Second {
+		t.Errorf("the mirror closed after %s", took)
+	}
+	if _, err := s.Create(t.Context(), state.Marks.Key("a"), nil, time.Hour); !errors.Is(err, state.ErrUnknown) && !errors.Is(err, state.ErrUnavailable) {
+		t.Errorf("a write without a majority: %v", err)
+	}
+
+	c.start(lost)
+	c.start((lost + 1) % 3)
+	until(t, func() bool { _, err := m.Get(state.Locks.Key("after")); return err == nil })
+}
