@@ -28,6 +28,8 @@ var may = []struct {
 	{"stsgate/gateway/config", nil},
 	{"stsgate/gateway/place", nil},
 	{"stsgate/gateway/admin", nil},
+	{"stsgate/gateway/state/", []string{"stsgate/gateway/state"}},
+	{"stsgate/gateway/state", nil},
 
 	{"stsgate/gateway/wstrust", []string{"stsgate/gateway/soap", "stsgate/gateway/account"}},
 	{"stsgate/gateway/mex", []string{"stsgate/gateway/refusal", "stsgate/gateway/soap", "stsgate/gateway/wstrust"}},

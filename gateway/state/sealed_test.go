@@ -98,6 +98,12 @@ func TestMovedRecords(t *testing.T) {
 			t.Errorf("%s: got %q, error %v, want ErrCorrupt", k, r.Value, err)
 		}
 	}
+	one, two := state.Locks.Key("one"), state.Locks.Key("two")
+	stored(t, m, keys, one, "a lock")
+	replace(t, m, one, stored(t, m, keys, two, "another lock").Value)
+	if _, err := s.Get(t.Context(), one); !errors.Is(err, state.ErrCorrupt) {
+		t.Errorf("a record of another key: error %v, want ErrCorrupt", err)
+	}
 	ban, lock := state.Bans.Key("x"), state.Locks.Key("x")
 	stored(t, m, keys, ban, "a ban")
 	l := stored(t, m, keys, lock, "a lock")
