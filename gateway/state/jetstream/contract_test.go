@@ -8,7 +8,7 @@ import (
 	"stsgate/gateway/state/statetest"
 )
 
-var long = flag.Bool("long", false, "race for 10,000 keys in the cluster")
+var long = flag.Bool("long", false, "race for 10,000 keys in the cluster, flip 200 bits")
 
 func TestContract(t *testing.T) {
 	s := inDir(t)
@@ -30,7 +30,7 @@ func TestContractInACluster(t *testing.T) {
 
 	// STATE-05: 16 racers through three nodes.
 	t.Run("races", func(t *testing.T) {
-		n := 1000
+		n := 250
 		if *long {
 			n = 10_000
 		}

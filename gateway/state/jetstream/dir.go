@@ -72,7 +72,7 @@ func (s *Store) whole(ctx context.Context) error {
 		if !b.Standing() {
 			continue
 		}
-		_, err := s.List(ctx, b.Key())
+		_, err := s.list(ctx, b.Key())
 		if errors.Is(err, state.ErrCorrupt) {
 			logger{s.c.Log}.Errorf("bucket %s: %v", b, err)
 		} else if err != nil {

@@ -67,6 +67,9 @@ func (s *Store) outlive(ctx context.Context, w *write) error {
 		}
 		expires = expiry(m.Header, m.Time)
 	}
+	if over(expires) {
+		return state.ErrConflict
+	}
 	w.lastUntil(expires)
 	return nil
 }

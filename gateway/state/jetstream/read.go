@@ -31,17 +31,15 @@ func (s *Store) get(ctx context.Context, key state.Key) (state.Record, error) {
 		return state.Record{}, err
 	}
 	r := record(key, m.Data, m.Header, m.Sequence, m.Time)
-	if m.Header.Get(headerOperation) != "" || over(r) {
+	if m.Header.Get(headerOperation) != "" || over(r.Expires) {
 		return state.Record{}, state.ErrNotFound
 	}
 	s.lives.note(key.Bucket(), r.Revision, r.Expires)
 	return r, nil
 }
 
-// over tells that the record expired, while the server has yet to notice.
-func over(r state.Record) bool {
-	return !r.Expires.IsZero() && !time.Now().Before(r.Expires)
-}
+// over tells that a record expired, while the server has perhaps yet to notice.
+func over(expires time.Time) bool { return !expires.IsZero() && !time.Now().Before(expires) }
 
 // last returns the last message of the key within the time that ctx leaves.
 func (s *Store) last(ctx context.Context, key state.Key) (*jetstream.RawStreamMsg, error) {
@@ -87,6 +85,10 @@ func (s *Store) List(ctx context.Context, below state.Key) (all []state.Record, 
 	defer s.observe("list", time.Now(), &err)
 	ctx, cancel := state.Bound(ctx)
 	defer cancel()
+	return s.list(ctx, below)
+}
+
+func (s *Store) list(ctx context.Context, below state.Key) (all []state.Record, err error) {
 	c, err := s.consume(ctx, below.Bucket(), filter(below))
 	if err != nil {
 		return nil, err
@@ -102,7 +104,7 @@ func (s *Store) List(ctx context.Context, below state.Key) (all []state.Record, 
 			return nil, err
 		}
 		seen[m.record.Key.Path()] = true
-		if !m.gone && below.Covers(m.record.Key) && !over(m.record) {
+		if !m.gone && below.Covers(m.record.Key) && !over(m.record.Expires) {
 			s.lives.note(below.Bucket(), m.record.Revision, m.record.Expires)
 			all = append(all, m.record)
 		}
