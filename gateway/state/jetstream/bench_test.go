@@ -120,6 +120,13 @@ func BenchmarkSignIn(b *testing.B) {
 	})
 }
 
+// BenchmarkCluster is of three servers in this process, through one of them.
+func BenchmarkCluster(b *testing.B) {
+	c := newCluster(b)
+	s := state.Seal(open(b, c.config(0)), c.keys)
+	benchmark(b, s)
+}
+
 // BenchmarkIdle reports what an idle store with a mirror of each bucket that
 // stands or closes costs: memory, and CPU for a second.
 func BenchmarkIdle(b *testing.B) {
