@@ -144,6 +144,36 @@ func TestRetryAfterAnotherWrite(t *testing.T) {
 	}
 }
 
+// A write that another one came before, was not made, however often it was tried.
+func TestRetryAfterALostRace(t *testing.T) {
+	s, c := cabledStore(t)
+	k, fresh := state.Approvals.Key("a"), state.Marks.Key("a")
+	revision := put(t, s, k, "old", time.Hour)
+	s.c.Metrics.Retry = func(error) {
+		s.c.Metrics.Retry = nil
+		c.requests.Store(false)
+		if _, err := s.CompareAndSwap(t.Context(), k, revision, []byte("theirs"), time.Hour); err != nil {
+			t.Error(err)
+		}
+		put(t, s, fresh, "theirs", time.Hour)
+	}
+	again := s.c.Metrics.Retry
+	c.requests.Store(true)
+	if _, err := s.CompareAndSwap(within(t, 5*time.Second), k, revision, []byte("ours"), time.Hour); !errors.Is(err, state.ErrConflict) {
+		t.Errorf("swap: got error %v, want ErrConflict", err)
+	}
+	if err := s.Delete(t.Context(), fresh, 1); err != nil {
+		t.Fatal(err)
+	}
+	k, fresh = state.Approvals.Key("b"), state.Marks.Key("b")
+	revision = put(t, s, k, "old", time.Hour)
+	s.c.Metrics.Retry = again
+	c.requests.Store(true)
+	if _, err := s.Create(within(t, 5*time.Second), fresh, []byte("ours"), time.Hour); !errors.Is(err, state.ErrExists) {
+		t.Errorf("create: got error %v, want ErrExists", err)
+	}
+}
+
 // A write that never left is made by a later try.
 func TestRetryAfterLostRequest(t *testing.T) {
 	s, c := cabledStore(t)

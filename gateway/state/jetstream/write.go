@@ -156,7 +156,9 @@ func (s *Store) settle(ctx context.Context, w *write, created, maybe bool) (uint
 			w.lastUntil(expiry(m.Header, m.Time))
 		}
 		return 0, errAgain
-	case maybe:
+	case maybe && (absent || m.Header.Get(jetstream.ExpectedLastSubjSeqHeader) != strconv.FormatUint(w.expected, 10)):
+		// Perhaps ours was made and this one followed it; with the same revision
+		// expected, it came instead of ours.
 		return 0, fmt.Errorf("%w: it was tried more than once and another write followed", state.ErrUnknown)
 	case created:
 		return 0, state.ErrExists
