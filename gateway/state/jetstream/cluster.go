@@ -42,7 +42,12 @@ func (s *Store) openCluster(ctx context.Context) error {
 // openBuckets is as openDir; the sentinel stands in the bucket that is always
 // made first.
 func (s *Store) openBuckets(ctx context.Context, replicas int) error {
-	known, revision, err := s.clusterSentinel(ctx)
+	var known *sentinel
+	var revision uint64
+	err := patiently(ctx, func(ctx context.Context) (err error) {
+		known, revision, err = s.clusterSentinel(ctx)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -61,15 +66,37 @@ func (s *Store) openBuckets(ctx context.Context, replicas int) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.js.Publish(ctx, sentinelSubject(), text, jetstream.WithExpectLastSequencePerSubject(revision))
+	err = patiently(ctx, func(ctx context.Context) error {
+		_, err := s.js.Publish(ctx, sentinelSubject(), text, jetstream.WithExpectLastSequencePerSubject(revision))
+		return err
+	})
 	if !conflict(err) {
 		return err
 	}
-	// Another gateway was first: it must have the same key.
-	if known, _, err = s.clusterSentinel(ctx); err == nil {
-		_, _, err = known.unlock(s.c.Keys, false)
+	// Another gateway was first, or this one whose answer was lost: it must have
+	// the same key.
+	return patiently(ctx, func(ctx context.Context) error {
+		first, _, err := s.clusterSentinel(ctx)
+		if err == nil {
+			_, _, err = first.unlock(s.c.Keys, false)
+		}
+		return err
+	})
+}
+
+// patiently tries again what the cluster did not answer, or had no leader for.
+func patiently(ctx context.Context, do func(context.Context) error) error {
+	for {
+		try, cancel := context.WithTimeout(ctx, openTry)
+		err := do(try)
+		cancel()
+		var api *jetstream.APIError
+		silent := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrNoResponders) ||
+			errors.Is(err, jetstream.ErrNoStreamResponse) || errors.As(err, &api) && !lasting(err)
+		if !silent || !wait(ctx, lastPause) {
+			return err
+		}
 	}
-	return err
 }
 
 // sentinelSubject is of a message that is no record, as beats are.

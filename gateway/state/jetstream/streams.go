@@ -69,25 +69,21 @@ func (s *Store) openStreams(ctx context.Context, replicas int, known []string) e
 	return nil
 }
 
-// openStream asks again and again within the time that ctx leaves: a cluster
-// does not answer the second of two gateways that create a stream at the same
-// moment.
-func (s *Store) openStream(ctx context.Context, c jetstream.StreamConfig, must bool) (jetstream.Stream, error) {
-	for {
-		try, cancel := context.WithTimeout(ctx, openTry)
-		stream, err := s.js.Stream(try, c.Name)
-		if errors.Is(err, jetstream.ErrStreamNotFound) {
-			if must {
-				cancel()
-				return nil, fmt.Errorf("it is lost: the stream %s was there and is not: restore the backup", c.Name)
-			}
-			stream, err = s.js.CreateStream(try, c)
+// openStream opens or creates a stream. A cluster does not answer the second
+// of two gateways that create one at the same moment.
+func (s *Store) openStream(ctx context.Context, c jetstream.StreamConfig, must bool) (stream jetstream.Stream, err error) {
+	err = patiently(ctx, func(ctx context.Context) error {
+		stream, err = s.js.Stream(ctx, c.Name)
+		if !errors.Is(err, jetstream.ErrStreamNotFound) {
+			return err
 		}
-		cancel()
-		if err == nil || lasting(err) || !wait(ctx, lastPause) {
-			return stream, err
+		if must {
+			return fmt.Errorf("it is lost: the stream %s was there and is not: restore the backup", c.Name)
 		}
-	}
+		stream, err = s.js.CreateStream(ctx, c)
+		return err
+	})
+	return stream, err
 }
 
 // strong reports every setting of a stream that is weaker than what is needed.
