@@ -31,12 +31,15 @@ var may = []struct {
 	{"stsgate/gateway/state/", []string{"stsgate/gateway/state"}},
 	{"stsgate/gateway/state", nil},
 
+	{"stsgate/gateway/state/", []string{"stsgate/gateway/state"}},
+	{"stsgate/gateway/state", nil},
+	{"stsgate/gateway/guard", []string{"stsgate/gateway/account", "stsgate/gateway/refusal", "stsgate/gateway/state"}},
 	{"stsgate/gateway/wstrust", []string{"stsgate/gateway/soap", "stsgate/gateway/account"}},
 	{"stsgate/gateway/mex", []string{"stsgate/gateway/refusal", "stsgate/gateway/soap", "stsgate/gateway/wstrust"}},
 	{"stsgate/gateway/edge", []string{"stsgate/gateway/refusal"}},
 	// The path of an exchange imports the rooms below it except those that cmd
 	// builds around it.
-	{"stsgate/gateway", []string{"stsgate/policy", "stsgate/gateway/account", "stsgate/gateway/audit", "stsgate/gateway/clientip", "stsgate/gateway/family",
+	{"stsgate/gateway", []string{"stsgate/policy", "stsgate/gateway/account", "stsgate/gateway/audit", "stsgate/gateway/clientip", "stsgate/gateway/family", "stsgate/gateway/guard",
 		"stsgate/gateway/place", "stsgate/gateway/refusal", "stsgate/gateway/soap", "stsgate/gateway/wstrust"}},
 
 	{"stsgate/policy/policytest", []string{"stsgate/policy"}},

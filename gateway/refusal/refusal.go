@@ -78,6 +78,9 @@ const (
 	ConflictUser
 
 	// The first factor.
+	Banned
+	Locked
+	StateDown
 	UnknownUser
 	WrongPassword
 	DirectoryDown

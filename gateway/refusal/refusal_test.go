@@ -56,7 +56,7 @@ func TestCodesAreDefined(t *testing.T) {
 // SOAP-14: what rests on who the user is looks alike.
 func TestUserRefusalsLookAlike(t *testing.T) {
 	want := refusal.WrongPassword.Row()
-	for _, r := range []refusal.Reason{refusal.UnknownUser, refusal.DeniedUser, refusal.ConflictUser} {
+	for _, r := range []refusal.Reason{refusal.UnknownUser, refusal.DeniedUser, refusal.ConflictUser, refusal.Banned, refusal.Locked} {
 		got := r.Row()
 		if got.Text != want.Text || got.Code != want.Code || got.Status != want.Status || got.Sender != want.Sender || got.Security != want.Security || got.Close != want.Close {
 			t.Errorf("%s does not look like a wrong password", got.Label)

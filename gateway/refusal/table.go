@@ -65,6 +65,12 @@ var table = [numReasons]Row{
 	ConflictUser: {Label: "conflict-user", Status: 500, Sender: true, Code: "FailedAuthentication", Text: textCredential, Level: slog.LevelError,
 		Meaning: "Two rules that apply to this user name different answers; to the client it looks like a wrong password."},
 
+	Banned: {Label: "banned", Status: 500, Sender: true, Code: "FailedAuthentication", Text: textCredential, Level: slog.LevelWarn,
+		Meaning: "An operator banned the source or the user, or most users from the source failed; no password was sent on, and to the client it looks like a wrong one."},
+	Locked: {Label: "locked", Status: 500, Sender: true, Code: "FailedAuthentication", Text: textCredential, Level: slog.LevelInfo,
+		Meaning: "Too many passwords of the user were wrong; no other was sent on, and to the client it looks like a wrong one. The log line says until when."},
+	StateDown: {Label: "state-down", Status: 500, Code: "RequestFailed", Text: textFailed, Level: slog.LevelError,
+		Meaning: "What gateways remember together cannot be read or written, so that nobody can count failures; no password is sent on uncounted."},
 	UnknownUser: {Label: "unknown-user", Status: 500, Sender: true, Code: "FailedAuthentication", Text: textCredential, Level: slog.LevelInfo,
 		Meaning: "The directory has no account of the name, or the name has no acceptable form."},
 	WrongPassword: {Label: "wrong-password", Status: 500, Sender: true, Code: "FailedAuthentication", Text: textCredential, Level: slog.LevelInfo,

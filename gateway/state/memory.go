@@ -20,14 +20,18 @@ type Memory struct {
 	revision uint64
 	records  map[Key]Record
 	watches  map[*memoryWatch]bool
+	sweepAt  int // how many records there are when the expired ones are looked for
 }
+
+// leastSwept is how many records are not worth a look.
+const leastSwept = 1024
 
 // NewMemory returns an empty store. Records expire by now; nil is time.Now.
 func NewMemory(now func() time.Time) *Memory {
 	if now == nil {
 		now = time.Now
 	}
-	return &Memory{now: now, records: map[Key]Record{}, watches: map[*memoryWatch]bool{}}
+	return &Memory{now: now, records: map[Key]Record{}, watches: map[*memoryWatch]bool{}, sweepAt: leastSwept}
 }
 
 // live returns the record at key unless it has expired. m.mu is held.
@@ -51,8 +55,21 @@ func (m *Memory) put(key Key, value []byte, ttl time.Duration) uint64 {
 		}
 	}
 	m.records[key] = r
+	m.sweep()
 	m.tell(Event{Kind: Put, Record: r})
 	return r.Revision
+}
+
+// sweep drops what has expired, whenever there is twice as much as was left
+// the last time. m.mu is held.
+func (m *Memory) sweep() {
+	if len(m.records) < m.sweepAt {
+		return
+	}
+	for k := range m.records {
+		m.live(k)
+	}
+	m.sweepAt = max(2*len(m.records), leastSwept)
 }
 
 // Get implements Store.

@@ -1,0 +1,43 @@
+package guard
+
+import (
+	"encoding/hex"
+	"net/netip"
+
+	"stsgate/gateway/state"
+)
+
+// The keys of what the guard keeps. Most are one part, which costs little to
+// make: several are looked up for every sign-in.
+
+func failuresKey(user string) state.Key     { return state.Counters.Key("user-" + user) }
+func blockKey(p netip.Prefix) state.Key     { return state.Locks.Key("source-" + prefixName(p)) }
+func sourceBanKey(p netip.Prefix) state.Key { return state.Bans.Key("source-" + prefixName(p)) }
+func userBanKey(user string) state.Key      { return state.Bans.Key("user-" + user) }
+
+func homeKey(user string, address netip.Prefix) state.Key {
+	return state.Grants.Key("home-"+user, prefixName(address))
+}
+
+// talliesKey is what the tallies of a network are below.
+func talliesKey(network netip.Prefix) state.Key {
+	return state.Counters.Key("source-" + prefixName(network))
+}
+
+func tallyKey(s source, user string) state.Key {
+	return state.Counters.Key("source-"+prefixName(s.network), prefixName(s.address), user)
+}
+
+// prefixName writes a prefix of whole bytes as the digits of those, after 4 or
+// 6: 4cb0071 is 203.0.113.0/24.
+func prefixName(p netip.Prefix) string {
+	var name [1 + 2*16]byte
+	if p.Addr().Is4() {
+		a := p.Addr().As4()
+		name[0] = '4'
+		return string(name[:1+hex.Encode(name[1:], a[:p.Bits()/8])])
+	}
+	a := p.Addr().As16()
+	name[0] = '6'
+	return string(name[:1+hex.Encode(name[1:], a[:p.Bits()/8])])
+}

@@ -1,0 +1,68 @@
+package guard
+
+import (
+	"crypto/hmac"
+	"net/netip"
+	"slices"
+	"time"
+
+	"stsgate/gateway/state"
+)
+
+// A person is what is kept of a user in memory, to be lost at any time.
+type person struct {
+	// right is the hash of the password that was right last.
+	right []byte
+	// homes are where the user signed in from, to the end, the last first.
+	homes []netip.Prefix
+	// written is the record of failures that was written last here, until the
+	// mirror has it.
+	written   state.Record
+	writtenAt time.Time
+	// lost tells that written is not in the store, which did not take it.
+	lost bool
+}
+
+// mostHomes bounds the addresses that are kept in memory as familiar to a user.
+const mostHomes = 4
+
+func (p *person) isRight(mac []byte) bool { return len(p.right) > 0 && hmac.Equal(p.right, mac) }
+
+func (p *person) atHome(a netip.Prefix) bool { return slices.Contains(p.homes, a) }
+
+func (p *person) cameFrom(a netip.Prefix) {
+	if len(p.homes) > 0 && p.homes[0] == a {
+		return
+	}
+	p.homes = slices.DeleteFunc(p.homes, func(h netip.Prefix) bool { return h == a })
+	p.homes = slices.Insert(p.homes, 0, a)
+	p.homes = p.homes[:min(len(p.homes), mostHomes)]
+}
+
+// overtakes tells whether what was written here is newer than what the mirror
+// has. A mirror that is fresh lacks nothing that is older than it may be; then
+// the record that it lacks was deleted, by an operator.
+func (p *person) overtakes(mirrored state.Record, now time.Time, l *Limits) bool {
+	if p.lost {
+		return now.Before(p.writtenAt.Add(l.Window))
+	}
+	return p.written.Revision > mirrored.Revision && now.Before(p.writtenAt.Add(2*state.MaxAge))
+}
+
+// failuresOf returns the record of a user's failures that is known here. g.mu
+// is held.
+func (g *Guard) failuresOf(user string, now time.Time) (state.Record, *failures, error) {
+	r, err := found(g.counters, failuresKey(user))
+	if err != nil {
+		return r, nil, err
+	}
+	if p := g.people.get(user); p != nil && p.overtakes(r, now, &g.limits) {
+		if p.lost { // the next write must not rest on it
+			f, err := parseFailures(p.written.Value)
+			return r, f, err
+		}
+		r = p.written
+	}
+	f, err := parseFailures(r.Value)
+	return r, f, err
+}
