@@ -131,6 +131,8 @@ policy: policies
 audit: {file: audit.jsonl}`
 	asking = forwarding + `
 directory: {ldap: {url: "ldaps://dc1.contoso.example", ca: ca.pem, user: svc@contoso.example, password: dc.password}}`
+	clustered = forwarding + `
+state: {nats: {urls: ["tls://nats1:4222"]}, key: tls.key}`
 )
 
 // TestDocumentedDefaults holds that to write a documented default into the
@@ -153,6 +155,9 @@ func TestDocumentedDefaults(t *testing.T) {
 			base = issuing
 		} else if strings.HasPrefix(k.path, "directory.") {
 			base = asking
+		}
+		if strings.HasPrefix(k.path, "state.nats.") {
+			base = clustered
 		}
 		without := load(t, dir, parse(t, base))
 		value, _, _ := strings.Cut(strings.ReplaceAll(k.byDoc, ";", ","), ",")

@@ -49,7 +49,7 @@ func lay(t *testing.T, files map[string][]byte, empty ...string) string {
 }
 
 func TestDemoConfigurationLoads(t *testing.T) {
-	dir := lay(t, demoFiles(t), "ca.pem", "tls.crt", "tls.key", "sign.crt", "sign.key", "users.yaml", "farm/sign.crt", "farm/sign.key")
+	dir := lay(t, demoFiles(t), "ca.pem", "tls.crt", "tls.key", "sign.crt", "sign.key", "users.yaml", "state.key", "farm/sign.crt", "farm/sign.key")
 	for _, tt := range []struct {
 		file, listen string
 		nodes        []string
@@ -118,7 +118,7 @@ func TestExampleLoads(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := lay(t, map[string][]byte{"stsgate.yaml": text},
 				"tls.crt", "tls.key", "adfs-ca.pem", "adfs-signing.pem", "sign.crt", "sign.key", "exchange-online.txt",
-				"GeoLite2-Country.mmdb", "GeoLite2-ASN.mmdb", "dc-ca.pem", "dc.password", "audit.key", "siem-ca.pem", "syslog.crt", "syslog.key", "policies/x.yaml")
+				"GeoLite2-Country.mmdb", "GeoLite2-ASN.mmdb", "dc-ca.pem", "dc.password", "audit.key", "state.key", "siem-ca.pem", "syslog.crt", "syslog.key", "policies/x.yaml")
 			if _, err := config.Load(filepath.Join(dir, "stsgate.yaml")); err != nil {
 				t.Error(err)
 			}

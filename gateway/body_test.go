@@ -21,7 +21,9 @@ import (
 func listen(t *testing.T, change func(*gateway.Config)) (g *gate, address string, served chan struct{}) {
 	t.Helper()
 	g, served = newGate(t, change), make(chan struct{}, 10)
+	g.clients = make(chan context.Context, 10)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		g.clients <- r.Context()
 		g.serveTo(w, r)
 		served <- struct{}{}
 	}))
@@ -181,14 +183,18 @@ func TestSlowFarm(t *testing.T) {
 	}
 }
 
-// A client that goes away while the farm works has a record of it.
+// A client that goes away while the farm works has a record of it. The farm is
+// asked to the end.
 func TestClientGone(t *testing.T) {
 	g, address, served := listen(t, nil)
-	working := make(chan struct{})
+	working, gone := make(chan struct{}), make(chan struct{})
 	g.farm.forward = func(ctx context.Context, _ *wstrust.Request, _ wstrust.Origin) (*wstrust.Answer, error) {
 		close(working)
-		<-ctx.Done()
-		return nil, fmt.Errorf("read answer: %w", ctx.Err())
+		<-gone
+		if ctx.Err() != nil {
+			t.Error("the farm's context ended with the client")
+		}
+		return nil, fmt.Errorf("read answer: %w", wstrust.ErrDown)
 	}
 	conn, _ := dial(t, address)
 	message := modern.query(nil)
@@ -197,6 +203,8 @@ func TestClientGone(t *testing.T) {
 	}
 	<-working
 	conn.Close()
+	<-(<-g.clients).Done()
+	close(gone)
 	<-served
 	if got := g.record()["event.reason"]; got != "client-gone" {
 		t.Errorf("got reason %v, want client-gone", got)

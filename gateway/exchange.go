@@ -11,6 +11,7 @@ import (
 
 	"stsgate/gateway/account"
 	"stsgate/gateway/clientip"
+	"stsgate/gateway/guard"
 	"stsgate/gateway/refusal"
 	"stsgate/gateway/soap"
 	"stsgate/gateway/wstrust"
@@ -42,6 +43,7 @@ type exchange struct {
 	read     policy.FactSet   // gather: the facts that somebody was asked for
 	absence  error            // gather: why the account is not known
 	decided  bool             // decide
+	try      *guard.Try       // prove; nil before
 	decision policy.Decision  // decide
 	kept     *wstrust.Answer  // prove, when forwarding: not to be released before check
 	node     string           // prove, when forwarding: the node that was asked
@@ -97,6 +99,7 @@ func (x *exchange) run(ctx context.Context) error {
 	if err := x.satisfy(); err != nil {
 		return err // what is owed before a token, and its limits
 	}
+	x.try.Completed()     // the user is at home there
 	return x.release(ctx) // the kept bytes as they came, or a token signed now
 }
 

@@ -76,6 +76,7 @@ func (x *exchange) gather(ctx context.Context) {
 	}
 	x.gatherPlaces()
 	x.gatherUser(ctx)
+	x.gatherGuard()
 }
 
 // shape returns the headers that belong to the shape of the message.
@@ -200,7 +201,7 @@ func (x *exchange) decide(ctx context.Context) error {
 	}
 	switch {
 	case x.absence != nil:
-		return x.refuseUser(ctx, x.absence)
+		return x.refuseUser(ctx, x.stranger(ctx))
 	case d.Effect != policy.Allow && x.account.Remembered:
 		return x.refuseUser(ctx, refusal.New(refusal.DirectoryDown, "the directory does not answer, and without groups: %s", d.Why()))
 	case d.Cause == policy.Conflict:

@@ -59,7 +59,7 @@ func TestFacts(t *testing.T) {
 		{"{not: {countries: [DE]}}", "", false},
 		{"{not: {asns: [64500]}}", "", false},
 		{"{familiar: true}", "", false},
-		{"{familiar: false}", "", false},
+		{"{familiar: false}", "", true},
 	} {
 		atFresh(t, c.match+c.expires, func(t *testing.T) {
 			expires := ""
@@ -149,6 +149,7 @@ func TestNew(t *testing.T) {
 	for name, change := range map[string]func(*gateway.Config){
 		"":                  func(*gateway.Config) {},
 		"no policy":         func(c *gateway.Config) { c.Policy = nil },
+		"no guard":          func(c *gateway.Config) { c.Guard = nil },
 		"no audit log":      func(c *gateway.Config) { c.Audit = nil },
 		"no clients":        func(c *gateway.Config) { c.Clients = nil },
 		"no log":            func(c *gateway.Config) { c.Log = nil },
@@ -160,7 +161,7 @@ func TestNew(t *testing.T) {
 		"metrics there yet": func(c *gateway.Config) { c.Metrics = g.metrics },
 	} {
 		c := gateway.Config{
-			Host: host, URL: "https://" + host, Policy: g.live, Forwarder: g.farm, Clients: clientip.New(clientip.Config{}),
+			Host: host, URL: "https://" + host, Policy: g.live, Guard: g.guard, Forwarder: g.farm, Clients: clientip.New(clientip.Config{}),
 			Audit: openAudit(t, "/dev/null"), MaxBody: 1, BodyTimeout: 1, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
 		}
 		change(&c)

@@ -29,6 +29,7 @@ import (
 	"stsgate/gateway/account"
 	"stsgate/gateway/audit"
 	"stsgate/gateway/clientip"
+	"stsgate/gateway/guard"
 	"stsgate/gateway/place"
 	"stsgate/gateway/wstrust"
 	"stsgate/policy"
@@ -74,7 +75,7 @@ type Endpoint struct {
 	Version wstrust.Version
 }
 
-// Config configures a Gateway. Policy, Audit, Log and Metrics are needed, and
+// Config configures a Gateway. Policy, Guard, Audit, Log and Metrics are needed, and
 // at least one of Forwarder and Issuer.
 type Config struct {
 	// Host is the federation service name, in lower case.
@@ -95,6 +96,8 @@ type Config struct {
 	Clients *clientip.Resolver
 	// Places tells where addresses are; nil where nothing does.
 	Places *place.DB
+	// Guard says which passwords may leave the gateway.
+	Guard *guard.Guard
 	// Record are the facts that cost a look-up and stand in the record whether
 	// or not a rule asks for them.
 	Record policy.FactSet
@@ -121,8 +124,8 @@ type Gateway struct {
 // New returns a gateway that answers for endpoints.
 func New(c Config, endpoints []Endpoint) (*Gateway, error) {
 	switch {
-	case c.Policy == nil || c.Audit == nil || c.Clients == nil || c.Log == nil || c.Metrics == nil:
-		return nil, errors.New("gateway: Policy, Audit, Clients, Log and Metrics are needed")
+	case c.Policy == nil || c.Guard == nil || c.Audit == nil || c.Clients == nil || c.Log == nil || c.Metrics == nil:
+		return nil, errors.New("gateway: Policy, Guard, Audit, Clients, Log and Metrics are needed")
 	case c.Forwarder == nil && c.Issuer == nil:
 		return nil, errors.New("gateway: neither a farm nor an issuer")
 	case c.MaxBody <= 0 || c.BodyTimeout <= 0:

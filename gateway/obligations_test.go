@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"stsgate/gateway"
+	"stsgate/gateway/account"
 	"stsgate/gateway/wstrust"
 	"stsgate/testdata"
 )
@@ -49,7 +50,7 @@ func TestRateIsHeld(t *testing.T) {
 			change func(*wstrust.Query)
 			reason string
 		}{
-			{nil, "wrong-password"},
+			{func(q *wstrust.Query) { q.Password = account.NewPassword([]byte("wrong")) }, "wrong-password"},
 			{func(q *wstrust.Query) { q.AppliesTo = "urn:payroll" }, "ok"},
 			{func(q *wstrust.Query) { q.AppliesTo = "urn:payroll" }, "rate-limited"},
 			{func(q *wstrust.Query) { q.AppliesTo, q.Username = "urn:payroll", alice.Domain+`\`+alice.SAM }, "rate-limited"},

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"stsgate/gateway/account"
+	"stsgate/gateway/guard"
 	"stsgate/gateway/refusal"
 	"stsgate/gateway/soap"
 	"stsgate/gateway/wstrust"
@@ -13,11 +14,19 @@ import (
 )
 
 // prove has the first factor proven: by the farm, whose answer is kept, or by
-// the issuer against the directory.
+// the issuer against the directory. The guard hears of it before and after.
 func (x *exchange) prove(ctx context.Context) error {
-	if x.decision.Answer == policy.Forward {
-		return x.proveByFarm(ctx)
+	if err := x.take(ctx); err != nil {
+		return err
 	}
+	defer x.try.Settle(ctx, guard.Unsettled) // unless it was settled
+	if x.decision.Answer == policy.Forward {
+		return x.settle(ctx, x.proveByFarm(ctx))
+	}
+	return x.settle(ctx, x.proveByIssuer(ctx))
+}
+
+func (x *exchange) proveByIssuer(ctx context.Context) error {
 	var err error
 	x.proven, err = x.g.c.Issuer.Authenticate(ctx, x.name, x.request.Password)
 	if _, ok := errors.AsType[*wstrust.Fault](err); ok {
@@ -29,8 +38,10 @@ func (x *exchange) prove(ctx context.Context) error {
 	return nil
 }
 
+// proveByFarm asks the farm to the end, even for a client that goes away: it
+// counts a wrong password then, and so must the guard.
 func (x *exchange) proveByFarm(ctx context.Context) error {
-	kept, err := x.g.c.Forwarder.Forward(ctx, x.request, x.origin())
+	kept, err := x.g.c.Forwarder.Forward(context.WithoutCancel(ctx), x.request, x.origin())
 	if err != nil {
 		if e, ok := errors.AsType[*wstrust.NodeError](err); ok {
 			x.node = e.Node

@@ -9,9 +9,11 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"stsgate/gateway/account"
+	"stsgate/gateway/guard"
 	"stsgate/gateway/refusal"
 	"stsgate/gateway/soap"
 	"stsgate/gateway/wstrust"
@@ -97,6 +99,25 @@ var provocations = []provocation{
 	{reason: refusal.Conflict, query: func(q *wstrust.Query) { q.AppliesTo = "urn:split" }},
 	{reason: refusal.ConflictUser, arrange: func(t *testing.T, g *gate) { g.live.Store(load(t, divided)) }},
 
+	{reason: refusal.Banned, arrange: func(t *testing.T, g *gate) {
+		if err := g.guard.BanUser(t.Context(), alice.ID, guard.Ban{By: "tests", Why: cause}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait() // for the mirror
+	}},
+	{reason: refusal.Locked, arrange: func(t *testing.T, g *gate) {
+		for i := range 6 {
+			try, err := g.guard.Take(t.Context(), guard.Attempt{User: alice.ID, Password: account.NewPassword(fmt.Append(nil, i))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			try.Settle(t.Context(), guard.Wrong)
+		}
+	}},
+	{reason: refusal.StateDown, arrange: func(t *testing.T, g *gate) {
+		g.state.down.Store(true)
+		g.farm.answers(testdata.Message(t, "fault/adfs-id3242-13.xml"))
+	}},
 	{reason: refusal.UnknownUser, query: func(q *wstrust.Query) { q.Username = "nobody@contoso.example" }},
 	{reason: refusal.UnknownUser, query: func(q *wstrust.Query) { q.Username = "alice " }},
 	{reason: refusal.WrongPassword, arrange: farmFault("adfs-id3242-13")},

@@ -87,6 +87,9 @@ func (x *exchange) auditRecord(err error) *audit.Record {
 	if err != nil {
 		r.Outcome, r.Status, r.Error = "failure", refusal.Of(err).Row().Status, err.Error()
 	}
+	if x.try != nil && x.try.Reported != nil {
+		r.GuardReported = x.try.Reported.Reason.String()
+	}
 	x.auditDecision(r)
 	x.auditRequest(r, err)
 	x.auditToken(r, err)

@@ -24,7 +24,9 @@ import (
 	"stsgate/gateway/account"
 	"stsgate/gateway/audit"
 	"stsgate/gateway/clientip"
+	"stsgate/gateway/guard"
 	"stsgate/gateway/soap"
+	"stsgate/gateway/state"
 	"stsgate/gateway/wstrust"
 	"stsgate/policy"
 )
@@ -95,7 +97,10 @@ type gate struct {
 	farm      *farm
 	sts       *sts
 	directory *directory
-	audited   string // the audit log's file
+	guard     *guard.Guard
+	state     *readonly
+	clients   chan context.Context // of requests that came over a socket
+	audited   string               // the audit log's file
 	log       *lines
 	metrics   *prometheus.Registry
 }
@@ -118,6 +123,11 @@ func newGate(t testing.TB, change func(*gateway.Config)) *gate {
 		change(&c)
 	}
 	g.live = c.Policy
+	if c.Guard == nil {
+		g.state = &readonly{Store: state.NewMemory(nil)}
+		g.guard = newGuard(t, g.state, false)
+		c.Guard = g.guard
+	}
 	if c.Audit == nil {
 		c.Audit = openAudit(t, g.audited)
 	}

@@ -39,6 +39,7 @@ type daemon struct {
 	issuer  *issuer.Issuer
 	audit   *audit.Log
 	syslog  *audit.Syslog // nil without a receiver
+	keeper  *keeper
 	gateway *gateway.Gateway
 
 	servers []*edge.Server
@@ -75,6 +76,9 @@ func newDaemon(c *config.Config, log *slog.Logger) (_ *daemon, err error) {
 	if err = d.openAudit(registry); err != nil {
 		return nil, err
 	}
+	if d.keeper, err = openKeeper(c, d.parts, registry, log); err != nil {
+		return nil, err
+	}
 	if err := d.buildGateway(registry); err != nil {
 		return nil, err
 	}
@@ -86,6 +90,7 @@ func newDaemon(c *config.Config, log *slog.Logger) (_ *daemon, err error) {
 	}
 	d.metrics.loaded(d.parts, d.live.Load(), time.Now())
 	warnOfWriters(c.Policy, log)
+	warnOfLockouts(context.Background(), d.parts.ldap, &c.Guard, log)
 	return d, nil
 }
 
@@ -97,6 +102,7 @@ func (d *daemon) buildGateway(registry *prometheus.Registry) (err error) {
 		Policy:      d.live,
 		Clients:     d.parts.clients,
 		Places:      d.parts.places,
+		Guard:       d.keeper.guard,
 		Record:      recorded(d.c),
 		Audit:       d.audit,
 		MaxBody:     int64(d.c.Limits.Body),
@@ -260,6 +266,9 @@ func (d *daemon) close() error {
 	if d.syslog != nil {
 		d.syslog.Close()
 	}
+	if d.keeper != nil {
+		errs = append(errs, d.keeper.close())
+	}
 	if d.audit != nil {
 		errs = append(errs, d.audit.Close())
 	}
@@ -277,7 +286,7 @@ func (d *daemon) checks() []admin.Check {
 	if d.stopped.Load() {
 		draining = errors.New("stopping")
 	}
-	all := []admin.Check{admin.NewCheck("draining", draining)}
+	all := []admin.Check{admin.NewCheck("draining", draining), admin.NewCheck("state", d.keeper.guard.Ready())}
 	if d.farm != nil {
 		var err error
 		if !d.farm.Healthy() {

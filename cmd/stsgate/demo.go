@@ -117,7 +117,7 @@ func (v *demo) prepare(dir string) (*demoIndex, error) {
 			return nil, err
 		}
 	}
-	if err := writeDemoKeys(dir); err != nil {
+	if err := errors.Join(writeDemoKeys(dir), writeStateKey(dir)); err != nil {
 		return nil, err
 	}
 	users, err := writeDemoUsers(dir)

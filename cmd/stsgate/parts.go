@@ -17,6 +17,7 @@ import (
 	"stsgate/gateway/config"
 	"stsgate/gateway/edge"
 	"stsgate/gateway/place"
+	"stsgate/gateway/state"
 	"stsgate/gateway/wstrust"
 	"stsgate/policy"
 	"stsgate/upstream/directory"
@@ -34,6 +35,8 @@ type parts struct {
 	certificates []*edge.Certificates
 	farmCA       *x509.CertPool      // nil without a farm
 	farmSigners  []*x509.Certificate // nil for those in the farm's metadata
+	stateKeys    *state.Keys         // nil where state is kept in memory
+	natsCA       *x509.CertPool      // nil for those that the system trusts
 	signingCert  *x509.Certificate
 	signingKey   crypto.Signer      // nil without an issuer
 	auditKey     ed25519.PrivateKey // nil without checkpoints
@@ -62,6 +65,14 @@ func loadParts(c *config.Config, log *slog.Logger) (*parts, error) {
 		certs, err := edge.NewCertificates(edge.CertificatesConfig{Certificate: l.TLS.Certificate, Key: l.TLS.Key, Host: c.Host, Log: log})
 		collect(err)
 		p.certificates = append(p.certificates, certs)
+	}
+	if c.State != nil {
+		p.stateKeys, err = state.LoadKeys(c.State.Key)
+		collect(err)
+	}
+	if c.State != nil && c.State.NATS != nil && c.State.NATS.CA != "" {
+		p.natsCA, err = readPool(c.State.NATS.CA)
+		collect(err)
 	}
 	if c.Upstream.ADFS != nil {
 		p.farmCA, err = readPool(c.Upstream.ADFS.CA)

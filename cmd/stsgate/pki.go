@@ -12,12 +12,14 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/big"
 	"net"
 	"os"
 	"path/filepath"
 	"time"
 
+	"stsgate/gateway/state"
 	"stsgate/upstream/adfs"
 	"stsgate/upstream/xmlsig"
 )
@@ -196,4 +198,17 @@ func readPool(file string) (*x509.CertPool, error) {
 		return nil, fmt.Errorf("%s: no PEM certificate", file)
 	}
 	return pool, nil
+}
+
+// writeStateKey makes the key of the demo's state, unless it is there.
+func writeStateKey(dir string) error {
+	f, err := os.OpenFile(filepath.Join(dir, "state.key"), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(state.NewKey())
+	return errors.Join(err, f.Close())
 }

@@ -88,6 +88,7 @@ upstream:
   adfs: {nodes: [%q], ca: farm.pem, probe: tls}
 directory: {file: users.yaml}
 policy: policies
+guard: {mode: report-only}
 audit: {file: audit.jsonl}
 limits: {handshakes_per_source: 1000} # all clients of a test share an address
 log: {level: %s}

@@ -20,6 +20,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"stsgate/gateway/account"
+	"stsgate/gateway/state"
 	"stsgate/upstream/adfs/adfstest"
 	"stsgate/upstream/directory"
 )
@@ -73,6 +74,9 @@ var cast = sync.OnceValues(func() (map[string][]byte, error) {
 		if err := os.WriteFile(filepath.Join(dir, name+".password"), []byte(p+"\n"), 0o600); err != nil {
 			return nil, err
 		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "state.key"), state.NewKey(), 0o600); err != nil {
+		return nil, err
 	}
 	for i, u := range castUsers() {
 		password := account.NewPassword([]byte([]string{alicePassword, bobPassword}[i]))

@@ -33,7 +33,7 @@ func anything() policy.Vocabulary {
 
 // untold are the facts that nothing tells in this configuration.
 func untold(c *config.Config) policy.FactSet {
-	s := policy.FactSet(0).With(policy.ClientFamiliar, policy.SourceFailedUsers, policy.SourceFailures)
+	s := policy.FactSet(0)
 	if c.Places.Country == "" {
 		s = s.With(policy.ClientCountry)
 	}

@@ -84,6 +84,8 @@ type Record struct {
 	Rule string `json:"rule.name,omitempty"`
 	// The report-only rules that would have counted.
 	Reported []string `json:"labels.report_only,omitempty"`
+	// What the password would have been refused for before it left the gateway, if guard.mode were enforce: banned, locked, wrong-password, state-down.
+	GuardReported string `json:"labels.guard_report_only,omitempty"`
 	// The revision of the policy set that the decision rests on.
 	Revision string `json:"rule.ruleset,omitempty"`
 	// The farm node that was asked.

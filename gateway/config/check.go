@@ -30,6 +30,8 @@ func (d *decoder) check(c *Config) {
 		d.checkDirectory(c.Directory)
 	}
 	d.checkSyslog(c.Audit.Syslog)
+	d.checkState(c.State)
+	d.checkGuard(&c.Guard)
 	d.sizes(c)
 	d.counts(c)
 	d.durations(c)

@@ -58,6 +58,12 @@ type Config struct {
 	Places Places `yaml:"places"`
 	// Policy is the folder of the policy files. Required. Reloaded on SIGHUP.
 	Policy string `yaml:"policy" check:"required,folder"`
+	// State is what must outlast this process, and what several gateways of one
+	// service share: failures, locks and bans. Default: absent, one gateway keeps
+	// them in memory and forgets them when it ends. Takes effect on restart.
+	State *State `yaml:"state"`
+	// Guard defends passwords that are being guessed. Takes effect on restart.
+	Guard Guard `yaml:"guard"`
 	// Audit is the record of every exchange. Required. Takes effect on restart.
 	Audit Audit `yaml:"audit" check:"required"`
 	// Limits bounds what a client may send, and how much clients may have open
@@ -401,6 +407,8 @@ func Defaults() *Config {
 			Issuer: &Issuer{},
 		},
 		Directory: &Directory{LDAP: &LDAP{Timeout: 2 * time.Second}},
+		State:     &State{NATS: &NATS{Replicas: 3}},
+		Guard:     defaultGuard(),
 		Limits: Limits{
 			Body: 64 << 10, Headers: 16 << 10,
 			Connections: 10_000, ConnectionsPerSource: 2000,

@@ -25,7 +25,7 @@ func place(t *testing.T, fixture string) string {
 	if err := os.Mkdir(filepath.Join(folder, "policies"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range []string{"tls.crt", "tls.key", "sign.crt", "sign.key", "adfs-ca.pem", "adfs-signing.pem", "users.yaml", "exchange-online.txt", "country.mmdb", "asn.mmdb", "dc-ca.pem", "dc.password", "audit.key"} {
+	for _, f := range []string{"tls.crt", "tls.key", "sign.crt", "sign.key", "adfs-ca.pem", "adfs-signing.pem", "users.yaml", "exchange-online.txt", "country.mmdb", "asn.mmdb", "dc-ca.pem", "dc.password", "audit.key", "state.key"} {
 		if err := os.WriteFile(filepath.Join(folder, f), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -90,6 +90,7 @@ func TestLoadMinimal(t *testing.T) {
 			Timeouts: config.ADFSTimeouts{Dial: 3 * time.Second, Answer: 20 * time.Second},
 		}},
 		Policy: in("policies"),
+		Guard:  usualGuard,
 		Audit:  config.Audit{File: in("audit.jsonl"), Facts: config.UsedFacts, Reserve: 64 << 20},
 		Limits: config.Limits{
 			Body: 65536, Headers: 16384, Connections: 10_000, ConnectionsPerSource: 2000,
@@ -101,6 +102,12 @@ func TestLoadMinimal(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
+}
+
+// usualGuard has the numbers of security.md, section 9.
+var usualGuard = config.Guard{
+	Mode: config.Enforce, Failures: 6, Window: 30 * time.Minute, LongestLock: 4 * time.Hour, Probe: 5 * time.Minute,
+	SprayUsers: 10, SprayWindow: 10 * time.Minute, Block: time.Hour, LongestBlock: 24 * time.Hour, SurgeUsers: 50,
 }
 
 func TestLoadFull(t *testing.T) {
@@ -140,6 +147,11 @@ func TestLoadFull(t *testing.T) {
 		Directory: &config.Directory{File: in("users.yaml")},
 		Places:    config.Places{Country: in("country.mmdb"), ASN: in("asn.mmdb")},
 		Policy:    in("policies"),
+		State:     &config.State{Dir: in("state"), Key: in("state.key")},
+		Guard: config.Guard{
+			Mode: config.ReportOnly, Failures: 5, Window: time.Hour, LongestLock: 2 * time.Hour, Probe: 10 * time.Minute,
+			SprayUsers: 20, SprayWindow: 5 * time.Minute, Block: 10 * time.Minute, LongestBlock: 20 * time.Minute, SurgeUsers: 100,
+		},
 		Audit: config.Audit{File: "/var/log/stsgate/audit.jsonl", Facts: config.AllFacts, Reserve: 16 << 20,
 			Checkpoints: &config.Checkpoints{Key: in("audit.key"), File: "/mnt/elsewhere/gw1.jsonl"},
 			Syslog:      &config.Syslog{Address: "siem.contoso.example:6514", CA: in("adfs-ca.pem"), Certificate: in("tls.crt"), Key: in("tls.key")}},

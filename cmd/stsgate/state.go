@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"stsgate/gateway/config"
+	"stsgate/gateway/guard"
+	"stsgate/gateway/state"
+	"stsgate/gateway/state/jetstream"
+	"stsgate/upstream/directory"
+)
+
+// A keeper is the store, and the guard that follows it.
+type keeper struct {
+	guard   *guard.Guard
+	store   *jetstream.Store // nil where state is kept in this process
+	stop    context.CancelFunc
+	running sync.WaitGroup
+}
+
+// readTime is how long a start waits for what is stored to be read.
+const readTime = 30 * time.Second
+
+// openKeeper opens the store and has the guard read it.
+func openKeeper(c *config.Config, p *parts, registry prometheus.Registerer, log *slog.Logger) (_ *keeper, err error) {
+	m := &keeper{stop: func() {}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, m.close())
+		}
+	}()
+	store, secret, err := m.open(c.State, p, registry, log)
+	if err != nil {
+		return nil, err
+	}
+	m.guard, err = guard.New(guard.Config{
+		Limits: limits(&c.Guard), ReportOnly: c.Guard.Mode == config.ReportOnly,
+		Store: store, Secret: secret, Exempt: p.many, Metrics: registry, Log: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	m.stop = stop
+	m.running.Go(func() { m.guard.Run(ctx) })
+	read, done := context.WithTimeout(ctx, readTime)
+	defer done()
+	if err := m.guard.Wait(read); err != nil {
+		return nil, fmt.Errorf("read what is stored: %w", err)
+	}
+	return m, nil
+}
+
+// open returns the store, and the secret of what is hashed in it.
+func (m *keeper) open(c *config.State, p *parts, registry prometheus.Registerer, log *slog.Logger) (state.Store, []byte, error) {
+	inMemory := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "stsgate_state_in_memory",
+		Help: "Whether failures, locks and bans are kept in memory, and forgotten when the program ends: 1 or 0.",
+	})
+	operations := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "stsgate_state_operations_total",
+		Help: "Calls of the store, by operation (create, swap, delete, get, list) and outcome.",
+	}, []string{"operation", "outcome"})
+	if err := errors.Join(registry.Register(inMemory), registry.Register(operations)); err != nil {
+		return nil, nil, fmt.Errorf("register metrics: %w", err)
+	}
+	for _, op := range []string{"create", "swap", "delete", "get", "list"} {
+		for _, outcome := range state.Outcomes() {
+			operations.WithLabelValues(op, outcome)
+		}
+	}
+	if c == nil {
+		inMemory.Set(1)
+		log.Warn("state is not configured: failures, locks and bans are forgotten when this program ends, and not shared with other gateways")
+		return state.NewMemory(nil), nil, nil
+	}
+	count := func(op, outcome string, _ time.Duration) { operations.WithLabelValues(op, outcome).Inc() }
+	secret, err := p.stateKeys.Derive("guard")
+	if err != nil {
+		return nil, nil, err
+	}
+	m.store, err = jetstream.Open(context.Background(), jetstream.Config{
+		Dir: c.Dir, Cluster: cluster(c.NATS, p), Keys: p.stateKeys, Metrics: jetstream.Metrics{Op: count}, Log: log,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return state.Seal(m.store, p.stateKeys), secret, nil
+}
+
+func cluster(c *config.NATS, p *parts) *jetstream.Cluster {
+	if c == nil {
+		return nil
+	}
+	return &jetstream.Cluster{
+		URLs: c.URLs, Credentials: c.Credentials, Replicas: c.Replicas,
+		TLS: &tls.Config{RootCAs: p.natsCA, MinVersion: tls.VersionTLS12},
+	}
+}
+
+func limits(g *config.Guard) guard.Limits {
+	return guard.Limits{
+		Failures: g.Failures, Window: g.Window, LongestLock: g.LongestLock, Probe: g.Probe,
+		SprayUsers: g.SprayUsers, SprayWindow: g.SprayWindow, Block: g.Block, LongestBlock: g.LongestBlock, SurgeUsers: g.SurgeUsers,
+	}
+}
+
+// warnOfLockouts says where Active Directory would lock accounts that the guard
+// is there to keep open (security.md, LOCK-01). AD FS tells nobody its own
+// threshold.
+func warnOfLockouts(ctx context.Context, l *directory.LDAP, g *config.Guard, log *slog.Logger) {
+	if l == nil {
+		return
+	}
+	thresholds, err := l.Thresholds(ctx)
+	if err != nil {
+		log.Warn("whether guard.failures is below what Active Directory locks at is not known", "err", err)
+	}
+	for _, t := range thresholds {
+		if err := limits(g).CheckChain(t.Threshold, t.Window); err != nil {
+			log.Warn("accounts can be locked by guesses", "policy", t.Policy, "err", err)
+		}
+	}
+}
+
+// close ends the guard, then the store.
+func (m *keeper) close() error {
+	m.stop()
+	m.running.Wait()
+	if m.store == nil {
+		return nil
+	}
+	return m.store.Close()
+}
