@@ -31,8 +31,6 @@ var may = []struct {
 	{"stsgate/gateway/state/", []string{"stsgate/gateway/state"}},
 	{"stsgate/gateway/state", nil},
 
-	{"stsgate/gateway/state/", []string{"stsgate/gateway/state"}},
-	{"stsgate/gateway/state", nil},
 	{"stsgate/gateway/guard", []string{"stsgate/gateway/account", "stsgate/gateway/refusal", "stsgate/gateway/state"}},
 	{"stsgate/gateway/wstrust", []string{"stsgate/gateway/soap", "stsgate/gateway/account"}},
 	{"stsgate/gateway/mex", []string{"stsgate/gateway/refusal", "stsgate/gateway/soap", "stsgate/gateway/wstrust"}},

@@ -88,7 +88,7 @@ func TestLocked(t *testing.T) {
 			if got := all[len(all)-1]["event.reason"]; got != "locked" {
 				t.Errorf("the right password: reason %v, want locked", got)
 			}
-			if application == "urn:payroll" && g.directory.verified < 5 {
+			if application == "urn:payroll" && g.directory.verified < 11 {
 				t.Errorf("%d passwords were verified: a locked user is refused faster than one with a wrong password", g.directory.verified)
 			}
 		})

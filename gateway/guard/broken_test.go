@@ -13,6 +13,7 @@ import (
 type broken struct {
 	state.Store
 	writes, watches atomic.Bool
+	lag             time.Duration // of what watches tell
 }
 
 func (b *broken) Create(ctx context.Context, k state.Key, v []byte, ttl time.Duration) (uint64, error) {
@@ -32,7 +33,7 @@ func (b *broken) CompareAndSwap(ctx context.Context, k state.Key, revision uint6
 func (b *broken) Watch(ctx context.Context, prefix state.Key) iter.Seq2[state.Event, error] {
 	return func(yield func(state.Event, error) bool) {
 		for e, err := range b.Store.Watch(ctx, prefix) {
-			if b.watches.Load() {
+			if time.Sleep(b.lag); b.watches.Load() {
 				yield(state.Event{}, state.ErrUnavailable)
 				return
 			}

@@ -3,7 +3,6 @@ package guard
 import (
 	"bytes"
 	"encoding/json"
-	"slices"
 	"time"
 )
 
@@ -79,11 +78,22 @@ func (c chain) locked(now time.Time) bool { return now.Before(c.Until) }
 func (f *failures) known(now time.Time, l *Limits, m *macer) *wrong {
 	for i := range f.Wrong {
 		w := &f.Wrong[i]
-		if now.Before(w.Sent.Add(l.Window)) && bytes.Equal(w.Mac, m.at(w.Sent)) {
+		if !f.forgets(now, l) && bytes.Equal(w.Mac, m.at(w.Sent)) {
 			return w
 		}
 	}
 	return nil
+}
+
+// forgets tells that what was wrong is no longer known. That is when the failures
+// are forgotten and not before: devices with different old passwords would else
+// keep one another's failures alive, each adding one in every window.
+func (f *failures) forgets(now time.Time, l *Limits) bool {
+	last := f.Chains[unfamiliar].Last
+	for _, c := range f.Chains {
+		last = latest(last, c.Last)
+	}
+	return !now.Before(last.Add(l.Window + slack))
 }
 
 // probe tells whether the directory may be asked again about a password that
@@ -96,12 +106,14 @@ func (f *failures) probe(w *wrong, c class, now time.Time, l *Limits) bool {
 // fail counts a password that the directory did not accept. It tells whether
 // that locks.
 func (f *failures) fail(c class, now time.Time, l *Limits, m *macer) (locks bool) {
+	if f.forgets(now, l) {
+		f.Wrong = nil
+	}
 	if w := f.known(now, l, m); w != nil {
 		w.Sent, w.Mac = now, m.at(now)
 	} else {
 		f.Wrong = append(f.Wrong, wrong{Mac: m.at(now), Sent: now})
 	}
-	f.Wrong = slices.DeleteFunc(f.Wrong, func(w wrong) bool { return !now.Before(w.Sent.Add(l.Window)) })
 	if most := int(numClasses) * l.Failures; len(f.Wrong) > most {
 		f.Wrong = f.Wrong[len(f.Wrong)-most:]
 	}

@@ -11,6 +11,7 @@ import (
 	"stsgate/gateway/account"
 	"stsgate/gateway/guard"
 	"stsgate/gateway/refusal"
+	"stsgate/gateway/state"
 )
 
 const alice = "12efcdab-5634-9078-abcd-ef1234567890"
@@ -45,6 +46,44 @@ func TestTargetedAttack(t *testing.T) {
 			})
 		}
 	}
+}
+
+// What is over the limit with what is out is refused at once.
+func TestRefusedAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t, 1, nil, nil)
+		s.ad.takes = time.Second
+		start, atOnce := time.Now(), make(chan bool, 20)
+		for i := range 20 {
+			go func() {
+				got := s.signIn(s.guards[0], alice, fmt.Sprint("guess", i), "203.0.113.9")
+				atOnce <- got == refusal.Locked && time.Since(start) == 0
+			}()
+		}
+		refused := 0
+		for range 20 {
+			if <-atOnce {
+				refused++
+			}
+		}
+		if refused != 14 {
+			t.Errorf("%d of 20 were refused at once, want 14", refused)
+		}
+	})
+}
+
+// What was written here counts before the mirror has it.
+func TestMirrorLags(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		slow := &broken{Store: state.NewMemory(nil), lag: 50 * time.Millisecond}
+		s := newSite(t, 1, slow, nil)
+		for i := range 100 {
+			s.signIn(s.guards[0], alice, fmt.Sprint("guess", i), "203.0.113.9")
+		}
+		if got := s.ad.most(alice); got != 6 {
+			t.Errorf("the directory counts %d wrong passwords, want 6", got)
+		}
+	})
 }
 
 // LOCK-01: eight hours of guesses at any pace leaves the directory's count at 6.
@@ -148,16 +187,18 @@ func TestFamiliarApart(t *testing.T) {
 	})
 }
 
-// LOCK-05: a phone with a stale password counts once, and its owner signs in.
+// LOCK-05: phones with stale passwords count once each, and their owner signs in.
 func TestStalePhone(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSite(t, 2, nil, nil)
 		s.ad.right[alice] = "new"
 		for i := range 1000 {
 			s.signIn(s.guards[i%2], alice, "old", "203.0.113.9")
-			time.Sleep(10 * time.Second)
+			time.Sleep(5 * time.Second)
+			s.signIn(s.guards[i%2], alice, "older", "203.0.113.10")
+			time.Sleep(5 * time.Second)
 			if i%100 == 50 {
-				if got := s.signIn(s.guards[0], alice, "new", "198.51.100.7"); got != ok {
+				if got := s.signIn(s.guards[0], alice, "new", fmt.Sprint("198.51.100.", i/10)); got != ok {
 					t.Fatalf("the owner, after %d tries of the phone: %v", i, got)
 				}
 			}

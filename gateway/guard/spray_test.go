@@ -241,6 +241,20 @@ func TestBlock(t *testing.T) {
 	})
 }
 
+// A proxy or a server of Exchange Online's is never blocked as a source.
+func TestExempt(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t, 1, nil, func(c *guard.Config) { c.Exempt = []netip.Prefix{netip.MustParsePrefix("40.92.0.0/15")} })
+		for i := range 50 {
+			s.signIn(s.guards[0], fmt.Sprint("user", i), "guess", "40.92.0.9")
+			synctest.Wait()
+		}
+		if got := s.signIn(s.guards[0], alice, "guess", "40.92.0.9"); got != refusal.WrongPassword {
+			t.Errorf("after 50 failing users: %v", got)
+		}
+	})
+}
+
 // A network is blocked when it fails as a whole, from several addresses.
 func TestNetworkBlocked(t *testing.T) {
 	bubble(t, func(t *testing.T) {
