@@ -50,8 +50,9 @@ oracle:                    ## 300,000 changed messages through the scanner and .
 reloads:                   ## 1,000 reloads while clients ask, files half-written and out of step (POL-03)
 	RELOADS=$${RELOADS:-1000} $(GO) test $(RACE) ./cmd/stsgate -run='^TestReloads$$' -count=1 -timeout=30m -v
 
-campaign: reloads          ## hours, for a night: make reloads, 1,000,000 cases of the policy's properties, make oracle, each fuzz target for 10 minutes
+campaign: reloads          ## hours, for a night: make reloads, 1,000,000 cases of the policy's properties, days of sign-ins through the guard, make oracle, each fuzz target for 10 minutes
 	POLICY_CASES=all $(GO) test ./policy -count=1 -timeout=2h
+	GUARD_DAYS=3 $(GO) test ./gateway/guard -count=1 -timeout=2h -v
 	$(MAKE) oracle
 	$(MAKE) fuzz FUZZTIME=10m
 
