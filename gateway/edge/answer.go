@@ -39,6 +39,7 @@ type answer struct {
 	header http.Header
 	status int     // 0 before it is known
 	body   *buffer // nil before the first byte
+	flows  bool    // its head was sent, without a length
 }
 
 // Header implements http.ResponseWriter. The header may be changed until the
@@ -71,6 +72,34 @@ func (a *answer) room() *buffer {
 		a.body = a.x.body.conn.server.buffer()
 	}
 	return a.body
+}
+
+// FlushError serves http.ResponseController: what was written leaves at once.
+// An answer whose length is not known ends with its connection. From then on
+// its request is none that waits for an answer.
+func (a *answer) FlushError() error {
+	c := a.x.body.conn
+	if !a.x.body.whole() {
+		return http.ErrNotSupported // the client is still heard
+	}
+	body := a.room()
+	if a.flows {
+		err := c.send(body.b)
+		clear(body.b)
+		body.b = body.b[:0]
+		return err
+	}
+	a.flows = true
+	c.server.gate.end(c.source)
+	out := c.server.buffer()
+	defer c.server.release(out)
+	var err error
+	if out.b, err = a.append(out.b, false, true, time.Now()); err != nil {
+		return err
+	}
+	clear(body.b)
+	body.b = body.b[:0]
+	return c.send(out.b)
 }
 
 // SetReadDeadline serves http.ResponseController. It bounds the time for the
@@ -116,8 +145,10 @@ func (a *answer) append(b []byte, head, last bool, now time.Time) ([]byte, error
 	if a.status == http.StatusNoContent || a.status == http.StatusNotModified {
 		return append(b, "\r\n\r\n"...), nil
 	}
-	b = append(b, "\r\nContent-Length: "...)
-	b = strconv.AppendInt(b, int64(len(a.body.b)), 10)
+	if !a.flows {
+		b = append(b, "\r\nContent-Length: "...)
+		b = strconv.AppendInt(b, int64(len(a.body.b)), 10)
+	}
 	b = append(b, "\r\n\r\n"...)
 	if head {
 		return b, nil

@@ -13,8 +13,10 @@ type CertificatesConfig struct {
 	// Certificate and Key are PEM files; the certificate's intermediates follow
 	// it in its file.
 	Certificate, Key string
-	// Host is the name that the certificate must cover.
+	// Host is the name that the certificate must cover, and Also are further
+	// ones.
 	Host string
+	Also []string
 	Log  *slog.Logger
 }
 
@@ -68,8 +70,10 @@ func (c *Certificates) load() (*tls.Certificate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tls certificate %s with key %s: %w", c.config.Certificate, c.config.Key, err)
 	}
-	if err := cert.Leaf.VerifyHostname(c.config.Host); err != nil {
-		return nil, fmt.Errorf("tls certificate %s: %w", c.config.Certificate, err)
+	for _, host := range append([]string{c.config.Host}, c.config.Also...) {
+		if err := cert.Leaf.VerifyHostname(host); err != nil {
+			return nil, fmt.Errorf("tls certificate %s: %w", c.config.Certificate, err)
+		}
 	}
 	return &cert, nil
 }
@@ -88,9 +92,14 @@ func timely(cert *tls.Certificate, now time.Time) error {
 // tlsConfig is Mozilla's intermediate profile without DHE, and with the two
 // CBC suites that Windows 8.1 and Server 2012 R2 need where the certificate is
 // RSA: with another, no ECDHE_RSA suite is ever chosen (security.md, TLS-01).
-func (c *Certificates) tlsConfig() *tls.Config {
+func tlsConfig(sites []Site) *tls.Config {
 	return &tls.Config{
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.current.Load(), nil },
+		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			if s := site(sites[1:], hello.ServerName); s != nil && s.Certificates != nil {
+				return s.Certificates.current.Load(), nil
+			}
+			return sites[0].Certificates.current.Load(), nil
+		},
 		MinVersion:     tls.VersionTLS12,
 		CipherSuites: []uint16{
 			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,

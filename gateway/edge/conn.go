@@ -249,9 +249,11 @@ func (c *conn) arrived() {
 	c.startWatch()
 }
 
-func (c *conn) answered() {
+func (c *conn) answered(ended bool) {
 	c.endWatch()
-	c.server.gate.end(c.source)
+	if !ended {
+		c.server.gate.end(c.source)
+	}
 }
 
 // startWatch has the connection watched from some time on, since its own

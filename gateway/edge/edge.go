@@ -27,17 +27,20 @@ import (
 
 // Config configures a Server. Fields without a default are required.
 type Config struct {
-	// Host is the only host that is served, in lower case.
+	// Host is the host that is served, in lower case.
 	Host string
-	// Routes are the published paths.
+	// Routes are its published paths.
 	Routes []Route
+	// Sites are further hosts on the same listeners. What is published for one
+	// host is not found on another.
+	Sites []Site
 	// Refuse records and answers a request that has no route. The edge has set
 	// Connection and Allow.
 	Refuse func(http.ResponseWriter, *http.Request, *refusal.Refusal)
 	// RefusedFraming is told of a request that was refused for its lines, before
 	// there was a path: the peer's address and port, and the status. It may be nil.
 	RefusedFraming func(peer string, status int, why error)
-	// Certificates is shown to clients.
+	// Certificates is shown to clients, but to those of a site that has its own.
 	Certificates *Certificates
 	// Gate says who is let in. Servers may share it.
 	Gate *Gate
@@ -66,12 +69,13 @@ type Config struct {
 
 // A Server serves HTTP/1.1 over TLS. A handler may bound the time for the body
 // of its request with the SetReadDeadline of an http.ResponseController. Its
-// answer is sent when it returns, as a whole and with its length. It must not
-// use request or answer after that. The context of a request ends when its
+// answer is sent when it returns, as a whole and with its length, or piece by
+// piece if it calls Flush of an http.ResponseController, and must then end by
+// itself when the server drains. It must not use request or answer after it
+// returned. The context of a request ends when its
 // client goes away, which is noticed only once the body was read.
 type Server struct {
-	host           string
-	routes         []Route
+	sites          []Site // Host's first
 	refuse         func(http.ResponseWriter, *http.Request, *refusal.Refusal)
 	refusedFraming func(peer string, status int, why error)
 	proxies        []netip.Prefix
@@ -93,21 +97,22 @@ type Server struct {
 
 // New returns a Server that listens nowhere yet.
 func New(c Config) (*Server, error) {
-	if err := checkRoutes(c.Routes); err != nil {
+	sites := append([]Site{{c.Host, c.Routes, c.Certificates}}, c.Sites...)
+	if err := checkSites(sites); err != nil {
 		return nil, fmt.Errorf("edge: %w", err)
 	}
 	if c.Host == "" || c.Refuse == nil || c.Certificates == nil || c.Gate == nil || c.Log == nil {
 		return nil, errors.New("edge: host, refuse, certificates, gate and log are required")
 	}
 	return &Server{
-		host: c.Host, routes: c.Routes, refuse: c.Refuse, refusedFraming: c.RefusedFraming, proxies: c.Proxies,
+		sites: sites, refuse: c.Refuse, refusedFraming: c.RefusedFraming, proxies: c.Proxies,
 		headerTimeout: cmp.Or(c.HeaderTimeout, 5*time.Second),
 		idleTimeout:   cmp.Or(c.IdleTimeout, time.Minute),
 		headerBytes:   cmp.Or(c.HeaderBytes, 16<<10),
 		log:           c.Log,
 		gate:          c.Gate,
 		speaking:      c.Speaking,
-		tls:           c.Certificates.tlsConfig(),
+		tls:           tlsConfig(sites),
 		conns:         make(map[*conn]struct{}),
 		listeners:     make(map[*listener]struct{}),
 	}, nil

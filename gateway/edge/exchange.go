@@ -40,7 +40,7 @@ func (c *conn) exchange() (more bool) {
 	}
 	c.server.answer(&x.answer, r)
 	if x.body.whole() {
-		c.answered()
+		c.answered(x.answer.flows)
 	}
 	c.compact()
 	return c.respond(x, r)
@@ -119,6 +119,10 @@ func (c *conn) respond(x *exchange, r *http.Request) (more bool) {
 	out := c.server.buffer()
 	defer c.server.release(out)
 	defer c.server.release(x.answer.room())
+	if x.answer.flows {
+		_ = c.send(x.answer.body.b)
+		return false
+	}
 	var err error
 	if out.b, err = x.answer.append(out.b, r.Method == http.MethodHead, last, time.Now()); err != nil {
 		c.server.log.Error("answer cannot be sent", "peer", c.peer, "err", err)

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"regexp"
 	"slices"
@@ -21,8 +22,40 @@ type Route struct {
 	Handler http.Handler
 }
 
+// A Site is a host with its published paths.
+type Site struct {
+	// Host is its name, in lower case.
+	Host   string
+	Routes []Route
+	// Certificates is shown to clients that name the host; nil for those of the
+	// server, which must then cover it.
+	Certificates *Certificates
+}
+
+func checkSites(sites []Site) error {
+	for i, s := range sites {
+		if err := checkRoutes(s.Routes); err != nil {
+			return fmt.Errorf("host %s: %w", s.Host, err)
+		}
+		if site(sites[:i], s.Host) != nil {
+			return errors.New("host " + s.Host + " is there twice")
+		}
+	}
+	return nil
+}
+
+// site returns the site of a host, or nil.
+func site(sites []Site, host string) *Site {
+	for i := range sites {
+		if equalFold(sites[i].Host, host) {
+			return &sites[i]
+		}
+	}
+	return nil
+}
+
 // spelling is what a path may look like: nothing to decode, nothing to clean.
-const spelling = `^(/[A-Za-z0-9_~-]+(\.[A-Za-z0-9_~-]+)*)+$`
+const spelling = `^(/|(/[A-Za-z0-9_~-]+(\.[A-Za-z0-9_~-]+)*)+)$`
 
 func checkRoutes(routes []Route) error {
 	if len(routes) == 0 {
@@ -77,13 +110,14 @@ func lower(c byte) byte {
 
 // admit finds the route of a request, or says why it has none.
 func (s *Server) admit(r *http.Request) (*Route, *refusal.Refusal) {
+	own := site(s.sites, hostname(r.Host))
 	switch {
-	case !equalFold(hostname(r.Host), s.host):
+	case own == nil:
 		return nil, refusal.New(refusal.WrongHost, "host %.100q", shown(r.Host))
-	case r.TLS == nil || r.TLS.ServerName != "" && !equalFold(r.TLS.ServerName, s.host):
+	case r.TLS == nil || r.TLS.ServerName != "" && !equalFold(r.TLS.ServerName, own.Host):
 		return nil, refusal.New(refusal.WrongHost, "TLS server name differs from host")
 	}
-	return Find(s.routes, r)
+	return Find(own.Routes, r)
 }
 
 // Find returns the route of a request, or says why there is none. What is wrong
