@@ -106,6 +106,14 @@ func (r *Request) ForKey() bool {
 	return ok && (kind == "/SymmetricKey" || kind == "/PublicKey")
 }
 
+// Fresh tells that something in the message is made anew for each: an id, a
+// time or a nonce. The same bytes are then one message that came again, and
+// without it perhaps the next one of its sender's (security.md, SOAP-09).
+func (r *Request) Fresh() bool {
+	return r.MessageID != "" || !r.Timestamp.Created.IsZero() || r.Nonce != "" || r.NonceCreated != "" ||
+		slices.Contains(r.Tolerated, MessageIDSpelling)
+}
+
 // addressed tells that the request has WS-Addressing headers, so that its
 // sender reads those of the answer.
 func (r *Request) addressed() bool { return r.Action != "" || r.To != "" || r.MessageID != "" }
@@ -129,6 +137,7 @@ type reader struct {
 	// another, and become one string in the end.
 	fresh                         []byte
 	to, id, username, application extent
+	nonce, nonceCreated           extent
 }
 
 // An extent is a part of reader.fresh.
@@ -206,6 +215,8 @@ func (x *reader) keep() {
 	x.r.To = all[x.to.from:x.to.to]
 	x.r.MessageID = all[x.id.from:x.id.to]
 	x.r.Username = all[x.username.from:x.username.to]
+	x.r.Nonce = all[x.nonce.from:x.nonce.to]
+	x.r.NonceCreated = all[x.nonceCreated.from:x.nonceCreated.to]
 	x.r.AppliesTo = all[x.application.from:x.application.to]
 }
 

@@ -97,7 +97,7 @@ func (x *reader) credential(e *soap.Element) (err error) {
 }
 
 // usernameToken finds the parts of a UsernameToken, nil for what is not there.
-// Nonce and Created mean nothing beside a plain password.
+// Nonce and Created are taken here: they are of no other use.
 func (x *reader) usernameToken(token *soap.Element) (username, password *soap.Element, err error) {
 	if err := x.container(token, "SOAP-07"); err != nil {
 		return nil, nil, err
@@ -109,8 +109,10 @@ func (x *reader) usernameToken(token *soap.Element) (username, password *soap.El
 			username = c
 		case soap.Name{Space: soap.NSSecurity, Local: "Password"}:
 			password = c
-		case soap.Name{Space: soap.NSSecurity, Local: "Nonce"}, soap.Name{Space: soap.NSUtility, Local: "Created"}:
-			err = x.leaf(c)
+		case soap.Name{Space: soap.NSSecurity, Local: "Nonce"}:
+			x.nonce, err = x.take(c)
+		case soap.Name{Space: soap.NSUtility, Local: "Created"}:
+			x.nonceCreated, err = x.take(c)
 		default:
 			err = x.refuse(Malformed, "SOAP-07", c, "%s in UsernameToken", name(c))
 		}

@@ -113,6 +113,10 @@ type Request struct {
 	Username string
 	// Password is as typed, for CredentialUsername only.
 	Password account.Password
+	// Nonce is what makes the user name token one of its own, with NonceCreated,
+	// the time that the token says it was made; as received, empty when absent.
+	// Beside a plain password they prove nothing.
+	Nonce, NonceCreated string
 	// Signed tells that the Security header has a Signature. Nothing is known
 	// about it: neither whose it is nor whether it is right.
 	Signed bool
