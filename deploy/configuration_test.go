@@ -131,6 +131,8 @@ policy: policies
 audit: {file: audit.jsonl}`
 	asking = forwarding + `
 directory: {ldap: {url: "ldaps://dc1.contoso.example", ca: ca.pem, user: svc@contoso.example, password: dc.password}}`
+	approving = forwarding + `
+portal: {host: approve.contoso.example}`
 	clustered = forwarding + `
 state: {nats: {urls: ["tls://nats1:4222"]}, key: tls.key}`
 )
@@ -139,7 +141,7 @@ state: {nats: {urls: ["tls://nats1:4222"]}, key: tls.key}`
 // file changes nothing.
 func TestDocumentedDefaults(t *testing.T) {
 	// Made of others when it is needed.
-	derived := map[string]bool{"url": true}
+	derived := map[string]bool{"url": true, "portal.url": true}
 	dir := lay(t, map[string][]byte{}, "tls.crt", "tls.key", "ca.pem", "users.yaml", "dc.password", "policies/x.yaml")
 	defaults := 0
 	for _, k := range configKeys(t) {
@@ -155,6 +157,9 @@ func TestDocumentedDefaults(t *testing.T) {
 			base = issuing
 		} else if strings.HasPrefix(k.path, "directory.") {
 			base = asking
+		}
+		if strings.HasPrefix(k.path, "portal.") {
+			base = approving
 		}
 		if strings.HasPrefix(k.path, "state.nats.") {
 			base = clustered

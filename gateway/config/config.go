@@ -36,6 +36,9 @@ type Config struct {
 	// Probe is the listener for the load balancer in front, which answers
 	// /adfs/probe. Default: absent, no such listener. Takes effect on restart.
 	Probe *Probe `yaml:"probe"`
+	// Portal has the users' own pages: their second factors, and what waits for
+	// them. Default: absent, no such pages. Takes effect on restart.
+	Portal *Portal `yaml:"portal"`
 	// Clients says whose word about a client's address is believed. Takes
 	// effect on restart.
 	Clients Clients `yaml:"clients"`
@@ -397,6 +400,7 @@ func Defaults() *Config {
 	return &Config{
 		Admin:     Admin{Address: "127.0.0.1:9090"},
 		Probe:     &Probe{},
+		Portal:    defaultPortal(),
 		Clients:   Clients{ExchangeOnline: &Prefixes{}},
 		Endpoints: presetADFS(),
 		Upstream: Upstream{

@@ -124,6 +124,11 @@ func TestLoadFull(t *testing.T) {
 		Listen: []config.Listen{{Address: "{{ GetPrivateIP }}:443", TLS: tls, ProxyProtocol: true}, {Address: "[::1]:8443", TLS: tls}},
 		Admin:  config.Admin{Address: "127.0.0.1:9191"},
 		Probe:  &config.Probe{Address: ":80"},
+		Portal: &config.Portal{
+			Host: "approve.contoso.example", URL: "https://approve.contoso.example:8443",
+			TLS:            &config.PortalTLS{Certificate: tls.Certificate, Key: tls.Key},
+			FirstEnrolment: &config.FirstEnrolment{Networks: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}, Until: "2027-01-31"},
+		},
 		Clients: config.Clients{
 			Proxies: []netip.Prefix{
 				netip.MustParsePrefix("10.0.0.7/32"), netip.MustParsePrefix("10.1.0.0/28"), netip.MustParsePrefix("fd00::/64"),

@@ -100,7 +100,7 @@ func tlsConfig(sites []Site) *tls.Config {
 			}
 			return sites[0].Certificates.current.Load(), nil
 		},
-		MinVersion:     tls.VersionTLS12,
+		MinVersion: tls.VersionTLS12,
 		CipherSuites: []uint16{
 			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
 			tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
