@@ -16,9 +16,16 @@ import (
 	"stsgate/gateway/wstrust"
 )
 
+// ofMFA are the reasons that package mfa refuses for; its own tests provoke them.
+var ofMFA = []refusal.Reason{
+	refusal.SecondFactorApprove, refusal.SecondFactorNumber, refusal.SecondFactorDenied, refusal.SecondFactorStopped, refusal.SecondFactorDown,
+	refusal.WrongCode, refusal.AddressBlocked,
+}
+
 // Every reason is one that something leads to.
 func TestEveryReasonIsProvoked(t *testing.T) {
 	provoked := append([]refusal.Reason{refusal.AuditFailed}, notLetIn...)
+	provoked = append(provoked, ofMFA...)
 	for _, p := range provocations {
 		provoked = append(provoked, p.reason)
 	}

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 )
 
 // A Refusal is an error that says how to answer the client. Err is for the
@@ -17,6 +18,9 @@ import (
 type Refusal struct {
 	Reason Reason
 	Err    error
+	// Portal is the address of the portal and Number what is to be typed there,
+	// for reasons whose text has holes for them.
+	Portal, Number string
 }
 
 // New refuses for a reason, with what the operator should know.
@@ -34,6 +38,11 @@ func (r *Refusal) Error() string {
 
 // Unwrap returns the cause.
 func (r *Refusal) Unwrap() error { return r.Err }
+
+// Text is the text of the reason with its holes filled.
+func (r *Refusal) Text() string {
+	return strings.NewReplacer("{portal}", r.Portal, "{number}", r.Number).Replace(r.Reason.Row().Text)
+}
 
 // Of returns the reason that err carries, and Internal when it carries none.
 func Of(err error) Reason {
@@ -95,6 +104,13 @@ const (
 	AnswerUntrusted
 	AnswerMismatch
 	SecondFactor
+	SecondFactorApprove
+	SecondFactorNumber
+	SecondFactorDenied
+	SecondFactorStopped
+	SecondFactorDown
+	WrongCode
+	AddressBlocked
 	RateLimited
 	IssuerFailed
 	AuditFailed
@@ -125,7 +141,8 @@ type Row struct {
 	Code string
 	// Security tells that the subcode is WS-Security's and not WS-Trust's.
 	Security bool
-	// Text is what the client reads. Its only hole is the transaction id.
+	// Text is what the client reads, followed by the transaction id. It may have
+	// holes, {portal} and {number}, that Refusal.Text fills.
 	Text string
 	// Level is the level of the log line.
 	Level slog.Level

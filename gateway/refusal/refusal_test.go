@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"stsgate/gateway/refusal"
@@ -56,7 +57,7 @@ func TestCodesAreDefined(t *testing.T) {
 // SOAP-14: what rests on who the user is looks alike.
 func TestUserRefusalsLookAlike(t *testing.T) {
 	want := refusal.WrongPassword.Row()
-	for _, r := range []refusal.Reason{refusal.UnknownUser, refusal.DeniedUser, refusal.ConflictUser, refusal.Banned, refusal.Locked} {
+	for _, r := range []refusal.Reason{refusal.UnknownUser, refusal.DeniedUser, refusal.ConflictUser, refusal.Banned, refusal.Locked, refusal.WrongCode, refusal.AddressBlocked} {
 		got := r.Row()
 		if got.Text != want.Text || got.Code != want.Code || got.Status != want.Status || got.Sender != want.Sender || got.Security != want.Security || got.Close != want.Close {
 			t.Errorf("%s does not look like a wrong password", got.Label)
@@ -84,5 +85,18 @@ func TestOf(t *testing.T) {
 	}
 	if got := refusal.Reason(200).Row().Label; got != "internal" {
 		t.Errorf("a value that is no reason has the row of %q", got)
+	}
+}
+
+// Only what a reason's text has room for is told.
+func TestHolesAreFilled(t *testing.T) {
+	for _, r := range refusal.Reasons() {
+		text := (&refusal.Refusal{Reason: r, Portal: "https://approve.contoso.example", Number: "012345"}).Text()
+		if strings.ContainsAny(text, "{}") {
+			t.Errorf("%s: %q has a hole", r, text)
+		}
+		if got, want := strings.Contains(text, "012345"), r == refusal.SecondFactorNumber; got != want {
+			t.Errorf("%s: tells the number: %v, want %v", r, got, want)
+		}
 	}
 }

@@ -14,6 +14,8 @@ const (
 	textUnsupported = "The request asks for something that is not supported here."
 	textVersion     = "The SOAP or WS-Trust version is not supported here."
 	textToken       = "The kind of credential is not supported here."
+	textApprove     = "A second factor is needed: open {portal}, approve this sign-in there, and try again here."
+	textNumber      = "A second factor is needed: open {portal}, type {number} there, and try again here. Never type a number that somebody else gives you."
 	textExpired     = "The message has expired or is not yet valid: check the clock."
 )
 
@@ -95,7 +97,21 @@ var table = [numReasons]Row{
 	AnswerMismatch: {Label: "answer-mismatch", Status: 500, Proven: true, Code: "RequestFailed", Text: textFailed, Level: slog.LevelError,
 		Meaning: "The farm's answer is not for the account, application, time or kind of token that was decided on; it was dropped."},
 	SecondFactor: {Label: "second-factor", Status: 500, Proven: true, Sender: true, Code: "FailedAuthentication", Text: textDenied, Level: slog.LevelInfo,
-		Meaning: "The password is right and a rule requires a second factor, which was not proven; the log line names the rule. No shape of one is taken yet."},
+		Meaning: "The password is right and a rule requires a second factor, which was not proven and which this client has no way to be asked for; the log line names the rule."},
+	SecondFactorApprove: {Label: "second-factor-approve", Status: 500, Proven: true, Sender: true, Code: "FailedAuthentication", Text: textApprove, Level: slog.LevelInfo,
+		Meaning: "The password is right, and nobody approved in the time that the client waits, or this client cannot wait: the user approves in the portal, and the next try passes."},
+	SecondFactorNumber: {Label: "second-factor-number", Status: 500, Proven: true, Sender: true, Code: "FailedAuthentication", Text: textNumber, Level: slog.LevelInfo,
+		Meaning: "The password is right, and the fault tells a number: the user types it in the portal, and the next try passes."},
+	SecondFactorDenied: {Label: "second-factor-denied", Status: 500, Proven: true, Sender: true, Code: "FailedAuthentication", Text: textDenied, Level: slog.LevelWarn,
+		Meaning: "The password is right and its user denied the sign-in, or typed two wrong numbers: somebody else may have the password."},
+	SecondFactorStopped: {Label: "second-factor-stopped", Status: 500, Proven: true, Sender: true, Code: "FailedAuthentication", Text: textDenied, Level: slog.LevelWarn,
+		Meaning: "The password is right, and the user is not asked again for now: a sign-in waits elsewhere, three were asked for in 10 minutes, or five were not approved. A code or an approval made beforehand still passes."},
+	SecondFactorDown: {Label: "second-factor-down", Status: 500, Proven: true, Code: "RequestFailed", Text: textFailed, Level: slog.LevelError,
+		Meaning: "The password is right, and what checks the second factor did not answer."},
+	WrongCode: {Label: "wrong-code", Status: 500, Sender: true, Code: "FailedAuthentication", Text: textCredential, Level: slog.LevelInfo,
+		Meaning: "The password is right and the code behind it is not, or was used before, or its authenticator is closed; to the client it looks like a wrong password."},
+	AddressBlocked: {Label: "address-blocked", Status: 500, Sender: true, Code: "FailedAuthentication", Text: textCredential, Level: slog.LevelWarn,
+		Meaning: "The user said of a sign-in from this address that it was somebody else's; to the client it looks like a wrong password for an hour."},
 	RateLimited: {Label: "rate-limited", Status: 500, Proven: true, Sender: true, Code: "FailedAuthentication", Text: textDenied, Level: slog.LevelInfo,
 		Meaning: "The password is right, and as many requests of this user have passed as a rule allows; the log line names the rule."},
 	IssuerFailed: {Label: "issuer-failed", Status: 500, Proven: true, Code: "RequestFailed", Text: textFailed, Level: slog.LevelError,
