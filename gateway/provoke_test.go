@@ -100,7 +100,7 @@ var provocations = []provocation{
 	{reason: refusal.ConflictUser, arrange: func(t *testing.T, g *gate) { g.live.Store(load(t, divided)) }},
 
 	{reason: refusal.Banned, arrange: func(t *testing.T, g *gate) {
-		if err := g.guard.BanUser(t.Context(), alice.ID, guard.Ban{By: "tests", Why: cause}); err != nil {
+		if err := g.guard.BanUser(t.Context(), alice.ID, guard.Hold{By: "tests", Why: cause}); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait() // for the mirror

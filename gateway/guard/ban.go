@@ -12,23 +12,17 @@ import (
 	"stsgate/gateway/state"
 )
 
-// A Ban is what an operator closed.
-type Ban struct {
-	// Until is its end; zero for none.
-	Until time.Time `json:"until,omitzero"`
-	// By and Why are for whoever reads of it later.
-	By  string `json:"by"`
-	Why string `json:"why"`
-}
-
 // banBits are the lengths of the prefixes that can be banned.
 var banBits = map[bool][]int{true: {32, 24, 16}, false: {128, 64, 48, 32}}
 
 // BanSource refuses a prefix: 16, 24 or 32 bits of IPv4, or 32, 48, 64 or 128
-// of IPv6. One that is banned gets the new end.
-func (g *Guard) BanSource(ctx context.Context, p netip.Prefix, b Ban) error {
+// of IPv6. One that is banned gets the new end. What is exempt cannot be banned.
+func (g *Guard) BanSource(ctx context.Context, p netip.Prefix, b Hold) error {
 	if p != p.Masked() || p.Addr().Is4In6() {
 		return fmt.Errorf("%s has bits of a host set", p)
+	}
+	if g.exempt.OverlapsPrefix(p) {
+		return fmt.Errorf("%s holds addresses of clients.proxies or clients.exchange_online, behind which are many", p)
 	}
 	for _, bits := range banBits[p.Addr().Is4()] {
 		if bits == p.Bits() {
@@ -39,11 +33,11 @@ func (g *Guard) BanSource(ctx context.Context, p netip.Prefix, b Ban) error {
 }
 
 // BanUser refuses a user, by UserKey.
-func (g *Guard) BanUser(ctx context.Context, user string, b Ban) error {
+func (g *Guard) BanUser(ctx context.Context, user string, b Hold) error {
 	return g.ban(ctx, userBanKey(user), b)
 }
 
-func (g *Guard) ban(ctx context.Context, key state.Key, b Ban) error {
+func (g *Guard) ban(ctx context.Context, key state.Key, b Hold) error {
 	if !b.Until.IsZero() && !time.Now().Before(b.Until) {
 		return errors.New("the end of the ban is past")
 	}
@@ -84,11 +78,11 @@ func (g *Guard) bannedAt(key state.Key, now time.Time) *refusal.Refusal {
 	if r.Revision == 0 {
 		return nil
 	}
-	var b Ban
+	var b Hold
 	if err := json.Unmarshal(r.Value, &b); err != nil {
 		return stateDown(fmt.Errorf("%s: %w", key, err))
 	}
-	if !b.Until.IsZero() && !now.Before(b.Until) {
+	if !b.stands(now) {
 		return nil
 	}
 	return refusal.New(refusal.Banned, "an operator banned %s", key)

@@ -24,6 +24,13 @@ func (c class) String() string { return [numClasses]string{"unfamiliar", "famili
 type failures struct {
 	Chains [numClasses]chain `json:"chains"`
 	Wrong  []wrong           `json:"wrong,omitempty"`
+	// Held is an operator's lock.
+	Held *Hold `json:"held,omitempty"`
+}
+
+// blank tells that the record says nothing.
+func (f *failures) blank() bool {
+	return f.Chains == [numClasses]chain{} && len(f.Wrong) == 0 && f.Held == nil
 }
 
 // A chain are failures that followed one another within the window, and the
@@ -136,6 +143,9 @@ func (f *failures) keep(now time.Time, l *Limits) time.Duration {
 		if c.Locks > 0 {
 			until = latest(until, c.Until.Add(memory))
 		}
+	}
+	if f.Held != nil {
+		until = latest(until, f.Held.Until)
 	}
 	return until.Sub(now)
 }

@@ -2,6 +2,8 @@ package guard
 
 import (
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"net/netip"
 
 	"stsgate/gateway/state"
@@ -26,6 +28,25 @@ func talliesKey(network netip.Prefix) state.Key {
 
 func tallyKey(s source, user string) state.Key {
 	return state.Counters.Key("source-"+prefixName(s.network), prefixName(s.address), user)
+}
+
+// parsePrefixName undoes prefixName.
+func parsePrefixName(name string) (netip.Prefix, error) {
+	if name == "" {
+		return netip.Prefix{}, errors.New("no prefix")
+	}
+	b, err := hex.DecodeString(name[1:])
+	size := map[byte]int{'4': 4, '6': 16}[name[0]]
+	if err != nil || len(b) > size {
+		return netip.Prefix{}, fmt.Errorf("%q is no prefix", name)
+	}
+	full := make([]byte, size)
+	copy(full, b)
+	a, ok := netip.AddrFromSlice(full)
+	if !ok {
+		return netip.Prefix{}, fmt.Errorf("%q is no prefix", name)
+	}
+	return netip.PrefixFrom(a, 8*len(b)), nil
 }
 
 // prefixName writes a prefix of whole bytes as the digits of those, after 4 or

@@ -94,10 +94,19 @@ type failing struct {
 	users, failures int            // from one address
 	networkUsers    map[string]int // failures by user, from everywhere in its network
 	addresses       map[string]int
+	// cleared and networkCleared are since when the address and its network count.
+	cleared, networkCleared time.Time
 }
 
 func (g *Guard) failing(s source) (failing, error) {
 	f := failing{networkUsers: map[string]int{}, addresses: map[string]int{}}
+	var err error
+	if f.cleared, err = g.cleared(s.address); err != nil {
+		return f, err
+	}
+	if f.networkCleared, err = g.cleared(s.network); err != nil {
+		return f, err
+	}
 	records, err := g.counters.List(talliesKey(s.network))
 	if err != nil {
 		return f, err
@@ -109,14 +118,27 @@ func (g *Guard) failing(s source) (failing, error) {
 		if err := json.Unmarshal(r.Value, &t); err != nil {
 			return f, err
 		}
-		f.networkUsers[parts[2]]++
-		f.addresses[parts[1]]++
-		if parts[1] == address {
+		if r.Written.After(f.networkCleared) {
+			f.networkUsers[parts[2]]++
+			f.addresses[parts[1]]++
+		}
+		if parts[1] == address && r.Written.After(f.cleared) {
 			f.users++
 			f.failures += t.N
 		}
 	}
 	return f, nil
+}
+
+// cleared is when an operator last ended the block of a prefix: what failed from
+// there before does not count. It is zero where nobody did lately.
+func (g *Guard) cleared(p netip.Prefix) (time.Time, error) {
+	r, err := found(g.locks, blockKey(p))
+	if err != nil || r.Revision == 0 {
+		return time.Time{}, err
+	}
+	var b block
+	return b.Cleared, json.Unmarshal(r.Value, &b)
 }
 
 // leastAddresses is from how many addresses a network must fail to be blocked
@@ -132,9 +154,9 @@ func (g *Guard) judge(ctx context.Context, s source, user string, now time.Time)
 	f.networkUsers[user]++ // the mirror may not have it yet
 	f.addresses[prefixName(s.address)]++
 	switch {
-	case g.sprays(s.address, f.users, now):
+	case g.sprays(s.address, f.users, f.cleared, now):
 		return g.block(ctx, s.address, now)
-	case s.network != s.address && len(f.addresses) >= leastAddresses && g.sprays(s.network, len(f.networkUsers), now):
+	case s.network != s.address && len(f.addresses) >= leastAddresses && g.sprays(s.network, len(f.networkUsers), f.networkCleared, now):
 		return g.block(ctx, s.network, now)
 	}
 	return nil
@@ -145,10 +167,11 @@ func (g *Guard) judge(ctx context.Context, s source, user string, now time.Time)
 // failures must have been seen here, too (security.md, LOCK-03). The few that
 // are enough in a surge must be nearly all users: three of an office's first
 // five may have mistyped.
-func (g *Guard) sprays(p netip.Prefix, everywhere int, now time.Time) bool {
+func (g *Guard) sprays(p netip.Prefix, everywhere int, cleared, now time.Time) bool {
+	window := min(g.limits.SprayWindow, now.Sub(cleared))
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	all, here := g.sources.count(p, g.seconds(now), uint32(g.limits.SprayWindow/time.Second))
+	all, here := g.sources.count(p, g.seconds(now), uint32(window/time.Second))
 	everywhere = max(everywhere, here)
 	enough := func(need int) bool { return everywhere >= need && 2*here >= need }
 	if enough(g.limits.SprayUsers) && 2*here >= all {
@@ -162,6 +185,8 @@ type block struct {
 	Until time.Time `json:"until"`
 	// Blocks are those that followed one another within a day.
 	Blocks int `json:"blocks"`
+	// Cleared is when an operator ended it.
+	Cleared time.Time `json:"cleared,omitzero"`
 }
 
 func (g *Guard) block(ctx context.Context, p netip.Prefix, now time.Time) error {

@@ -307,7 +307,7 @@ func TestBan(t *testing.T) {
 		s := newSite(t, 1, nil, nil)
 		s.ad.right[alice] = "right"
 		ctx := context.Background()
-		until := guard.Ban{Until: time.Now().Add(time.Hour), By: "ops", Why: "test"}
+		until := guard.Hold{Until: time.Now().Add(time.Hour), By: "ops", Why: "test"}
 		if err := s.guards[0].BanSource(ctx, netip.MustParsePrefix("203.0.0.0/16"), until); err != nil {
 			t.Fatal(err)
 		}

@@ -123,6 +123,10 @@ func (t *Try) step(now time.Time) (<-chan struct{}, *refusal.Refusal) {
 		t.quit()
 		return nil, stateDown(err)
 	}
+	if f.Held.stands(now) {
+		t.quit()
+		return nil, refusal.New(refusal.Locked, "by an operator until %s: %s", f.Held.Until.UTC().Format(time.RFC3339), f.Held.Why)
+	}
 	chain := f.Chains[t.class].at(now, &g.limits)
 	if chain.locked(now) {
 		t.quit()
