@@ -25,6 +25,7 @@ var may = []struct {
 	{"stsgate/gateway/soap", nil},
 	{"stsgate/gateway/audit", nil},
 	{"stsgate/gateway/clientip", nil},
+	{"stsgate/gateway/clock", nil},
 	{"stsgate/gateway/config", nil},
 	{"stsgate/gateway/place", nil},
 	{"stsgate/gateway/admin", nil},
