@@ -23,8 +23,8 @@ type NATS struct {
 	// URLs are of some of its servers, as nats://host:4222 or tls://host:4222.
 	// Required. Takes effect on restart.
 	URLs []string `yaml:"urls" check:"required"`
-	// Credentials is a file with a user's JWT and seed. Default: absent. Takes
-	// effect on restart.
+	// Credentials is a file with a user's JWT and seed, or with the seed of an nkey.
+	// Default: absent. Takes effect on restart.
 	Credentials string `yaml:"credentials" check:"file"`
 	// CA is a PEM file of the authorities that may have signed the servers'
 	// certificates. Default: absent, those that the system trusts. Takes effect

@@ -25,13 +25,20 @@ func (s *Store) openCluster(ctx context.Context) error {
 	}
 	var options []nats.Option
 	if c.Credentials != "" {
-		options = append(options, nats.UserCredentials(c.Credentials))
+		who, err := login(c.Credentials)
+		if err != nil {
+			return fmt.Errorf("state: %w", err)
+		}
+		options = append(options, who)
 	}
 	if c.TLS != nil {
 		options = append(options, nats.Secure(c.TLS))
 	}
 	if err := s.connect(strings.Join(c.URLs, ","), options...); err != nil {
 		return fmt.Errorf("state: %w", err)
+	}
+	if err := s.checkServers(ctx); err != nil {
+		return fmt.Errorf("state: cluster: %w", err)
 	}
 	if err := s.openBuckets(ctx, c.Replicas); err != nil {
 		return fmt.Errorf("state: cluster: %w", err)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"stsgate/gateway/state"
@@ -27,7 +28,8 @@ func TestClusterSettings(t *testing.T) {
 		{"a name without TLS", Cluster{URLs: []string{"nats://localhost.example:4222"}, Replicas: 3}, "without TLS"},
 		{"password in the URL", Cluster{URLs: []string{"nats://u:hunter2@127.0.0.1:4222"}, Replicas: 3, TLS: &tls.Config{}}, "holds a credential"},
 		{"bad URL", Cluster{URLs: []string{"nats://127.0.0.1:hunter2"}, Replicas: 3}, "cannot be read"},
-		{"no credentials file", Cluster{URLs: []string{"nats://127.0.0.1:1"}, Replicas: 3, Credentials: "/nowhere/creds"}, "connect to NATS"},
+		{"no credentials file", Cluster{URLs: []string{"nats://127.0.0.1:1"}, Replicas: 3, Credentials: "/nowhere/creds"}, "credentials: open /nowhere/creds"},
+		{"no credentials in the file", Cluster{URLs: []string{"nats://127.0.0.1:1"}, Replicas: 3, Credentials: "cluster_test.go"}, "neither a user's JWT"},
 		{"nobody there", Cluster{URLs: []string{"nats://127.0.0.1:1"}, Replicas: 5}, "connect to NATS"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -120,6 +122,32 @@ func TestRefusedClusters(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused(t, c.config(1), "num_replicas is 1, needed is 3")
+}
+
+// STATE-01: a cluster of which a server may lose what it acknowledged is refused.
+func TestServersThatDoNotSync(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts three servers")
+	}
+	c := newCluster(t)
+	c.stop(2)
+	c.options[2].SyncAlways = false
+	c.start(2)
+	c.ready()
+	refused(t, c.config(0), "the server n2 does not sync every write")
+}
+
+// STATE-02: what runs in this process, and what is refused elsewhere.
+func TestVersions(t *testing.T) {
+	if err := recent("in this process", server.VERSION); err != nil {
+		t.Error(err)
+	}
+	for version, want := range map[string]bool{"2.15.2": true, "2.15.10": true, "2.16.0-RC.1": true, "3.0.0": true,
+		"2.15.1": false, "2.12.6": false, "2.9.25": false, "": false, "x": false, "2": false} {
+		if got := recent("n1", version) == nil; got != want {
+			t.Errorf("version %q is taken: %v", version, got)
+		}
+	}
 }
 
 func leader(t *testing.T, s *Store, b state.Bucket) string {

@@ -58,11 +58,12 @@ type Config struct {
 }
 
 // A Cluster is a NATS cluster with JetStream. Its servers must run with
-// sync_interval: always, which a client cannot read.
+// sync_interval: always. Open refuses those that say that they do not, and warns
+// when its account may not ask.
 type Cluster struct {
 	// URLs are of some of its servers, nats:// or tls://.
 	URLs []string
-	// Credentials is a file of a user's JWT and seed.
+	// Credentials is a file of a user's JWT and seed, or of the seed of an nkey.
 	Credentials string
 	// Replicas is how many servers have each record: 3 or 5.
 	Replicas int

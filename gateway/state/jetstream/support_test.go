@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -53,6 +54,21 @@ func (w testWriter) Write(b []byte) (int, error) { w.t.Logf("%s", b); return len
 
 func testLog(t testing.TB) *slog.Logger { return slog.New(slog.NewTextHandler(testWriter{t}, nil)) }
 
+// gateways are the accounts of deploy/nats/nats-server.conf, for clients without
+// a key.
+const gateways = `
+accounts {
+  STSGATE {
+    jetstream: enabled
+    users: [{user: gateway, password: none}]
+    imports: [{service: {account: SYS, subject: "$SYS.REQ.SERVER.PING.JSZ"}}]
+  }
+  SYS {exports: [{service: "$SYS.REQ.SERVER.PING.JSZ", response: stream, accounts: [STSGATE]}]}
+}
+system_account: SYS
+no_auth_user: gateway
+`
+
 // A cluster is three NATS servers in this process with routes on loopback.
 type cluster struct {
 	t       testing.TB
@@ -78,12 +94,7 @@ func newCluster(t testing.TB) *cluster {
 		l.Close()
 	}
 	for i := range 3 {
-		c.options = append(c.options, &server.Options{
-			ServerName: fmt.Sprint("n", i), Host: "127.0.0.1", Port: -1, NoSigs: true, NoLog: true,
-			JetStream: true, StoreDir: t.TempDir(), SyncAlways: true,
-			JetStreamMaxMemory: 64 << 20, JetStreamMaxStore: 4 << 30,
-			Cluster: server.ClusterOpts{Name: "C", Host: "127.0.0.1", Port: ports[i]}, Routes: routes,
-		})
+		c.options = append(c.options, options(t, i, ports[i], routes))
 		c.servers = append(c.servers, nil)
 		c.start(i)
 	}
@@ -94,6 +105,23 @@ func newCluster(t testing.TB) *cluster {
 	})
 	c.ready()
 	return c
+}
+
+func options(t testing.TB, i, port int, routes []*url.URL) *server.Options {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "nats.conf")
+	if err := os.WriteFile(file, []byte(gateways), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o, err := server.ProcessConfigFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.ServerName, o.Host, o.Port, o.NoSigs, o.NoLog = fmt.Sprint("n", i), "127.0.0.1", -1, true, true
+	o.JetStream, o.StoreDir, o.SyncAlways = true, t.TempDir(), true
+	o.JetStreamMaxMemory, o.JetStreamMaxStore = 64<<20, 4<<30
+	o.Cluster, o.Routes = server.ClusterOpts{Name: "C", Host: "127.0.0.1", Port: port}, routes
+	return o
 }
 
 func (c *cluster) start(i int) {
