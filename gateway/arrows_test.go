@@ -28,11 +28,12 @@ var may = []struct {
 	{"stsgate/gateway/clock", nil},
 	{"stsgate/gateway/config", nil},
 	{"stsgate/gateway/place", nil},
-	{"stsgate/gateway/admin", nil},
 	{"stsgate/gateway/state/", []string{"stsgate/gateway/state"}},
 	{"stsgate/gateway/state", nil},
 
+	{"stsgate/gateway/mfa/factor", []string{"stsgate/gateway/account", "stsgate/gateway/state", "stsgate/policy"}},
 	{"stsgate/gateway/guard", []string{"stsgate/gateway/account", "stsgate/gateway/refusal", "stsgate/gateway/state"}},
+	{"stsgate/gateway/admin", []string{"stsgate/gateway/account", "stsgate/gateway/audit", "stsgate/gateway/guard"}},
 	{"stsgate/gateway/wstrust", []string{"stsgate/gateway/soap", "stsgate/gateway/account"}},
 	{"stsgate/gateway/mex", []string{"stsgate/gateway/refusal", "stsgate/gateway/soap", "stsgate/gateway/wstrust"}},
 	{"stsgate/gateway/edge", []string{"stsgate/gateway/refusal"}},

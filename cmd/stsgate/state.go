@@ -13,14 +13,17 @@ import (
 
 	"stsgate/gateway/config"
 	"stsgate/gateway/guard"
+	"stsgate/gateway/mfa/factor"
 	"stsgate/gateway/state"
 	"stsgate/gateway/state/jetstream"
 	"stsgate/upstream/directory"
 )
 
-// A keeper is the store, and the guard that follows it.
+// A keeper is the store, and what follows it: the guard, and the authenticators
+// of users.
 type keeper struct {
 	guard   *guard.Guard
+	factors *factor.Verifier
 	store   *jetstream.Store // nil where state is kept in this process
 	stop    context.CancelFunc
 	running sync.WaitGroup
@@ -37,7 +40,11 @@ func openKeeper(c *config.Config, p *parts, registry prometheus.Registerer, log 
 			err = errors.Join(err, m.close())
 		}
 	}()
-	store, secret, err := m.open(c.State, p, registry, log)
+	store, err := m.open(c.State, p, registry, log)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := p.secret("guard")
 	if err != nil {
 		return nil, err
 	}
@@ -48,19 +55,36 @@ func openKeeper(c *config.Config, p *parts, registry prometheus.Registerer, log 
 	if err != nil {
 		return nil, err
 	}
+	if secret, err = p.secret("factor"); err != nil {
+		return nil, err
+	}
+	m.factors, err = factor.New(factor.Config{Store: store, Secret: secret, Metrics: registry, Log: log})
+	if err != nil {
+		return nil, err
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	m.stop = stop
 	m.running.Go(func() { m.guard.Run(ctx) })
+	m.running.Go(func() { m.factors.Run(ctx) })
 	read, done := context.WithTimeout(ctx, readTime)
 	defer done()
-	if err := m.guard.Wait(read); err != nil {
+	if err := errors.Join(m.guard.Wait(read), m.factors.Wait(read)); err != nil {
 		return nil, fmt.Errorf("read what is stored: %w", err)
 	}
 	return m, nil
 }
 
-// open returns the store, and the secret of what is hashed in it.
-func (m *keeper) open(c *config.State, p *parts, registry prometheus.Registerer, log *slog.Logger) (state.Store, []byte, error) {
+// secret is what one use of the store keys its hashes by, nil where state is
+// kept in this process.
+func (p *parts) secret(use string) ([]byte, error) {
+	if p.stateKeys == nil {
+		return nil, nil
+	}
+	return p.stateKeys.Derive(use)
+}
+
+// open returns the store.
+func (m *keeper) open(c *config.State, p *parts, registry prometheus.Registerer, log *slog.Logger) (state.Store, error) {
 	inMemory := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "stsgate_state_in_memory",
 		Help: "Whether failures, locks and bans are kept in memory, and forgotten when the program ends: 1 or 0.",
@@ -70,7 +94,7 @@ func (m *keeper) open(c *config.State, p *parts, registry prometheus.Registerer,
 		Help: "Calls of the store, by operation (create, swap, delete, get, list) and outcome.",
 	}, []string{"operation", "outcome"})
 	if err := errors.Join(registry.Register(inMemory), registry.Register(operations)); err != nil {
-		return nil, nil, fmt.Errorf("register metrics: %w", err)
+		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	for _, op := range []string{"create", "swap", "delete", "get", "list"} {
 		for _, outcome := range state.Outcomes() {
@@ -80,20 +104,17 @@ func (m *keeper) open(c *config.State, p *parts, registry prometheus.Registerer,
 	if c == nil {
 		inMemory.Set(1)
 		log.Warn("state is not configured: failures, locks and bans are forgotten when this program ends, and not shared with other gateways")
-		return state.NewMemory(nil), nil, nil
+		return state.NewMemory(nil), nil
 	}
 	count := func(op, outcome string, _ time.Duration) { operations.WithLabelValues(op, outcome).Inc() }
-	secret, err := p.stateKeys.Derive("guard")
-	if err != nil {
-		return nil, nil, err
-	}
+	var err error
 	m.store, err = jetstream.Open(context.Background(), jetstream.Config{
 		Dir: c.Dir, Cluster: cluster(c.NATS, p), Keys: p.stateKeys, Metrics: jetstream.Metrics{Op: count}, Log: log,
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return state.Seal(m.store, p.stateKeys), secret, nil
+	return state.Seal(m.store, p.stateKeys), nil
 }
 
 func cluster(c *config.NATS, p *parts) *jetstream.Cluster {

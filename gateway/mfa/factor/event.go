@@ -1,0 +1,113 @@
+package factor
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"slices"
+	"time"
+
+	"stsgate/gateway/state"
+)
+
+// An Event is what a user must hear of through another channel than the one it
+// happened on (MFA-12), and what audit records.
+type Event struct {
+	// ID is unique. An event that is told twice has the same.
+	ID     string    `json:"id"`
+	What   What      `json:"what"`
+	User   string    `json:"user"`
+	At     time.Time `json:"at"`
+	Source Source    `json:"source,omitzero"`
+	// Authenticator, Kind and Label are of the authenticator that it is about,
+	// if it is about one.
+	Authenticator string `json:"authenticator,omitempty"`
+	Kind          Kind   `json:"kind,omitempty"`
+	Label         string `json:"label,omitempty"`
+}
+
+// A What says what happened.
+type What string
+
+// What happens.
+const (
+	Bound   What = "bound"   // an authenticator was added
+	Unbound What = "unbound" // one was taken away
+	Reset   What = "reset"   // all were, by an administrator
+	// Disabled is after a hundred wrong codes one after the other.
+	Disabled What = "disabled"
+)
+
+// Whats returns all that can happen.
+func Whats() []What { return []What{Bound, Unbound, Reset, Disabled} }
+
+// mostNotices is how many may wait to be sent. While none can be, nothing is
+// changed that a user must hear of.
+const mostNotices = 32
+
+// notice adds what the user must hear of to what is written.
+func (e *enrolment) notice(v *Verifier, what What, b *bound, from Source, now time.Time) error {
+	ev := Event{ID: rand.Text(), What: what, At: now.UTC(), Source: from}
+	if b != nil {
+		ev.Authenticator, ev.Kind, ev.Label = b.ID, b.Kind, b.Label
+	}
+	if len(e.Notices) >= mostNotices {
+		return fmt.Errorf("%w: %d notices wait to be sent", ErrDown, len(e.Notices))
+	}
+	e.Notices = append(e.Notices, ev)
+	return nil
+}
+
+// send queues notices, and takes from the record those that were. What fails is
+// tried again by sendLeft.
+func (v *Verifier) send(ctx context.Context, user string, notices []Event) {
+	sent := map[string]bool{}
+	for _, ev := range notices {
+		ev.User = user
+		if v.notify != nil {
+			if err := v.notify(ctx, ev); err != nil {
+				v.log.Error("a notice of a change to an authenticator is not queued yet", "user", user, "event", ev.ID, "what", string(ev.What), "err", err)
+				break
+			}
+		}
+		v.metrics.events[ev.What].Inc()
+		sent[ev.ID] = true
+	}
+	if len(sent) == 0 {
+		return
+	}
+	err := v.change(ctx, user, func(e *enrolment, _ time.Time) (bool, error) {
+		before := len(e.Notices)
+		e.Notices = slices.DeleteFunc(e.Notices, func(ev Event) bool { return sent[ev.ID] })
+		return len(e.Notices) < before, nil
+	})
+	if err != nil {
+		v.log.Warn("a notice may be sent twice", "user", user, "err", err)
+	}
+}
+
+// sendEvery is how often notices are looked for that could not be queued when
+// they were written.
+const sendEvery = time.Minute
+
+// sendLeft sends what was left when a gateway ended, or a queue did not answer.
+func (v *Verifier) sendLeft(ctx context.Context) {
+	if v.enrolments.Wait(ctx) != nil {
+		return
+	}
+	for ; ctx.Err() == nil; pause(ctx, sendEvery) {
+		all, err := v.enrolments.List(state.Enrolments.Key())
+		if err != nil {
+			continue
+		}
+		for _, r := range all {
+			if !bytes.Contains(r.Value, []byte(`"notices":[`)) {
+				continue
+			}
+			if e, err := parse(r.Value); err == nil && len(r.Key.Parts()) == 1 {
+				v.send(ctx, r.Key.Parts()[0], e.Notices)
+			}
+		}
+	}
+}

@@ -1,0 +1,52 @@
+package factor
+
+import (
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics are the verifier's. Every label comes from a closed set.
+type metrics struct {
+	attempts [numKinds]map[string]prometheus.Counter // by kind and outcome
+	events   map[What]prometheus.Counter
+}
+
+// outcomes are all that outcome may return.
+func outcomes() []string {
+	return []string{"accepted", "down", "wrong", "reused", "throttled", "disabled", "over", "missing"}
+}
+
+func newMetrics(reg prometheus.Registerer) (*metrics, error) {
+	m := &metrics{events: map[What]prometheus.Counter{}}
+	attempts := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "stsgate_factor_attempts_total",
+		Help: "Proofs of second factors, by kind (totp) and by what became of them: accepted, wrong, reused (a code that was spent), throttled (too many were wrong), disabled (far too many were), over (begun too long ago), missing (the user has no such factor), down (it could not be checked).",
+	}, []string{"kind", "outcome"})
+	events := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "stsgate_factor_events_total",
+		Help: "Changes to authenticators that their users are told of: bound, unbound, reset (by an administrator), disabled (by a hundred wrong codes).",
+	}, []string{"event"})
+	for _, k := range []Kind{TOTP} {
+		m.attempts[k] = map[string]prometheus.Counter{}
+		for _, o := range outcomes() {
+			m.attempts[k][o] = attempts.WithLabelValues(k.String(), o)
+		}
+	}
+	for _, w := range Whats() {
+		m.events[w] = events.WithLabelValues(string(w))
+	}
+	for _, c := range []prometheus.Collector{attempts, events} {
+		if err := reg.Register(c); err != nil {
+			return nil, fmt.Errorf("register metrics: %w", err)
+		}
+	}
+	return m, nil
+}
+
+// attempted counts a try. A text that is no code of the user's is none.
+func (m *metrics) attempted(k Kind, err error) {
+	if c := m.attempts[k][outcome(err)]; c != nil {
+		c.Inc()
+	}
+}
