@@ -31,7 +31,9 @@ var may = []struct {
 	{"stsgate/gateway/state/", []string{"stsgate/gateway/state"}},
 	{"stsgate/gateway/state", nil},
 
+	{"stsgate/gateway/mfa/knock", []string{"stsgate/gateway/state"}},
 	{"stsgate/gateway/mfa/factor", []string{"stsgate/gateway/account", "stsgate/gateway/state", "stsgate/policy"}},
+	{"stsgate/gateway/mfa", []string{"stsgate/gateway/mfa/factor", "stsgate/gateway/mfa/knock", "stsgate/gateway/account", "stsgate/gateway/refusal", "stsgate/gateway/state", "stsgate/policy"}},
 	{"stsgate/gateway/guard", []string{"stsgate/gateway/account", "stsgate/gateway/refusal", "stsgate/gateway/state"}},
 	{"stsgate/gateway/admin", []string{"stsgate/gateway/account", "stsgate/gateway/audit", "stsgate/gateway/guard"}},
 	{"stsgate/gateway/wstrust", []string{"stsgate/gateway/soap", "stsgate/gateway/account"}},
