@@ -2,7 +2,6 @@ package factor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -121,20 +120,6 @@ type Proof struct {
 // Fresh is how old a proof may be that changes what a user has (PORT-02).
 const Fresh = 5 * time.Minute
 
-// permits tells whether the proof lets its user change what there is.
-func (p Proof) permits(user string, now time.Time) error {
-	age := now.Sub(p.At)
-	switch {
-	case p.User != user || user == "":
-		return fmt.Errorf("%w: a proof of another user", ErrUnproven)
-	case p.Kind == 0 || p.Kind >= numKinds:
-		return fmt.Errorf("%w: no proof", ErrUnproven)
-	case age > Fresh || age < -time.Minute:
-		return fmt.Errorf("%w: a proof of %s ago", ErrUnproven, age.Round(time.Second))
-	}
-	return nil
-}
-
 // List returns what the user has, the oldest first.
 func (v *Verifier) List(ctx context.Context, user string) ([]Authenticator, error) {
 	e, _, err := v.read(ctx, user)
@@ -156,14 +141,21 @@ func (v *Verifier) Accepts(user string, f policy.Factors) (policy.Factors, error
 	if e.TOTP != nil {
 		has |= policy.TOTP
 	}
+	if e.Recovery != nil && len(e.Recovery.Hashes) > 0 {
+		has |= policy.Recovery
+	}
 	return has & f, nil
 }
 
-// CodeFactors returns the factors that a text can be a code of: six digits of
-// TOTP.
+// CodeFactors returns the factors that a text can be a code of: six digits are
+// one of TOTP; sixteen letters and digits, with hyphens or without, a recovery
+// code.
 func CodeFactors(text []byte) policy.Factors {
-	if len(text) == totpDigits && digits(text) {
+	switch {
+	case len(text) == totpDigits && digits(text):
 		return policy.TOTP
+	case plain(text, recoveryChars) != nil:
+		return policy.Recovery
 	}
 	return 0
 }
@@ -214,15 +206,16 @@ func (v *Verifier) Rename(ctx context.Context, user, id, name string) error {
 
 // Unbind takes an authenticator away. The proof is the user's, at most [Fresh] old.
 func (v *Verifier) Unbind(ctx context.Context, user, id string, p Proof, from Source) error {
-	if err := p.permits(user, time.Now()); err != nil {
-		return err
-	}
 	return v.change(ctx, user, func(e *enrolment, now time.Time) (bool, error) {
+		if err := e.permits(p, user, now); err != nil {
+			return false, err
+		}
 		b := e.find(id)
 		if b == nil {
 			return false, ErrMissing
 		}
-		return true, errors.Join(e.notice(v, Unbound, b, from, now), e.unbind(id, from, now))
+		e.unbind(id, from, now)
+		return e.tell(v, Unbound, b, from, now)
 	})
 }
 
@@ -231,10 +224,9 @@ func (v *Verifier) Unbind(ctx context.Context, user, id string, p Proof, from So
 func (v *Verifier) Reset(ctx context.Context, user string, from Source) error {
 	return v.change(ctx, user, func(e *enrolment, now time.Time) (bool, error) {
 		for _, a := range e.list() {
-			if err := e.unbind(a.ID, from, now); err != nil {
-				return false, err
-			}
+			e.unbind(a.ID, from, now)
 		}
-		return true, e.notice(v, Reset, nil, from, now)
+		e.Reset = now.UTC()
+		return e.tell(v, Reset, nil, from, now)
 	})
 }

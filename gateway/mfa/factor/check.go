@@ -12,7 +12,7 @@ import (
 // spends it: it is accepted once on all gateways. The caller has proven the
 // user's password, and still owns the code. The error is one of ErrWrong,
 // ErrReused, ErrThrottled, ErrDisabled, ErrMissing and ErrDown.
-func (v *Verifier) CheckCode(ctx context.Context, user User, code account.Password, f policy.Factors) (Proof, error) {
+func (v *Verifier) CheckCode(ctx context.Context, user User, code account.Password, f policy.Factors, from Source) (Proof, error) {
 	var p Proof
 	err := ErrMissing
 	f &= CodeFactors(code.Bytes())
@@ -21,6 +21,9 @@ func (v *Verifier) CheckCode(ctx context.Context, user User, code account.Passwo
 	case f.Has(policy.TOTP):
 		kind = TOTP
 		p, err = v.checkTOTP(ctx, user.ID, code.Bytes())
+	case f.Has(policy.Recovery):
+		kind = Recovery
+		p, err = v.checkRecovery(ctx, user.ID, plain(code.Bytes(), recoveryChars), from)
 	}
 	v.metrics.attempted(kind, err)
 	return p, err

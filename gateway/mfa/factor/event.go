@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -35,28 +36,47 @@ const (
 	Bound   What = "bound"   // an authenticator was added
 	Unbound What = "unbound" // one was taken away
 	Reset   What = "reset"   // all were, by an administrator
+	// RecoveryIssued and RecoveryUsed are of recovery codes, BindingIssued is
+	// of a code with which to enrol.
+	RecoveryIssued What = "recovery-issued"
+	RecoveryUsed   What = "recovery-used"
+	BindingIssued  What = "binding-issued"
 	// Disabled is after a hundred wrong codes one after the other.
 	Disabled What = "disabled"
 )
 
 // Whats returns all that can happen.
-func Whats() []What { return []What{Bound, Unbound, Reset, Disabled} }
+func Whats() []What {
+	return []What{Bound, Unbound, Reset, RecoveryIssued, RecoveryUsed, BindingIssued, Disabled}
+}
 
 // mostNotices is how many may wait to be sent. While none can be, nothing is
 // changed that a user must hear of.
 const mostNotices = 32
 
-// notice adds what the user must hear of to what is written.
-func (e *enrolment) notice(v *Verifier, what What, b *bound, from Source, now time.Time) error {
+// tell adds what the user must hear of to what is written. Where it cannot,
+// nothing is to be written: it returns what a change returns.
+func (e *enrolment) tell(v *Verifier, what What, b *bound, from Source, now time.Time) (write bool, err error) {
 	ev := Event{ID: rand.Text(), What: what, At: now.UTC(), Source: from}
 	if b != nil {
 		ev.Authenticator, ev.Kind, ev.Label = b.ID, b.Kind, b.Label
 	}
 	if len(e.Notices) >= mostNotices {
-		return fmt.Errorf("%w: %d notices wait to be sent", ErrDown, len(e.Notices))
+		return false, fmt.Errorf("%w: %d notices wait to be sent", ErrDown, len(e.Notices))
 	}
 	e.Notices = append(e.Notices, ev)
-	return nil
+	return true, nil
+}
+
+// failed is what a wrong code returns from a change that counted it. That a
+// code was the last is written also when nobody can be told.
+func (e *enrolment) failed(v *Verifier, b *bound, disables bool, now time.Time) (write bool, says error) {
+	if disables {
+		if told, err := e.tell(v, Disabled, b, Source{}, now); !told {
+			return true, errors.Join(ErrWrong, err)
+		}
+	}
+	return true, ErrWrong
 }
 
 // send queues notices, and takes from the record those that were. What fails is

@@ -47,8 +47,8 @@ func (g *guesses) repeats(mac []byte, step int64) bool {
 	return found == 1 && g.Step == step
 }
 
-// fail counts a wrong code. It tells whether that was the last.
-func (g *guesses) fail(mac []byte, step int64, now time.Time) (disables bool) {
+// fail counts a wrong code.
+func (g *guesses) fail(mac []byte, step int64, now time.Time) {
 	if g.Step != step {
 		g.Step, g.Wrong = step, nil
 	}
@@ -57,7 +57,6 @@ func (g *guesses) fail(mac []byte, step int64, now time.Time) (disables bool) {
 	if g.Failures%failuresToWait == 0 {
 		g.Until = now.Add(wait(g.Failures / failuresToWait)).UTC()
 	}
-	return g.disabled()
 }
 
 // wait is how long the nth wait is.

@@ -3,10 +3,8 @@ package factor
 import (
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"stsgate/gateway/state"
@@ -18,8 +16,12 @@ const version = 1
 
 // An enrolment is what is kept of a user.
 type enrolment struct {
-	Version int   `json:"v"`
-	TOTP    *totp `json:"totp,omitempty"`
+	Version  int       `json:"v"`
+	TOTP     *totp     `json:"totp,omitempty"`
+	Recovery *recovery `json:"recovery,omitempty"`
+	// Reset is when an administrator took everything away. What was begun or
+	// proven before is worth nothing.
+	Reset time.Time `json:"reset,omitzero"`
 	// Past are authenticators that the user has no more.
 	Past []past `json:"past,omitempty"`
 	// Notices are what the user must still hear of. They are written with what
@@ -82,6 +84,9 @@ func (e *enrolment) all() []*bound {
 	if e.TOTP != nil {
 		all = append(all, &e.TOTP.bound)
 	}
+	if e.Recovery != nil {
+		all = append(all, &e.Recovery.bound)
+	}
 	return all
 }
 
@@ -94,12 +99,40 @@ func (e *enrolment) find(id string) *bound {
 	return nil
 }
 
-// unbind takes an authenticator away and remembers that it was there.
-func (e *enrolment) unbind(id string, by Source, now time.Time) error {
-	b := e.find(id)
-	if b == nil {
-		return ErrMissing
+// untouched tells whether the user never had an authenticator.
+func (e *enrolment) untouched() bool {
+	return len(e.all()) == 0 && len(e.Past) == 0 && e.Reset.IsZero()
+}
+
+// permits tells whether the proof lets its user change what there is (PORT-02).
+func (e *enrolment) permits(p Proof, user string, now time.Time) error {
+	age := now.Sub(p.At)
+	switch {
+	case p.User != user || user == "":
+		return fmt.Errorf("%w: a proof of another user", ErrUnproven)
+	case p.Kind == 0 || p.Kind >= numKinds:
+		return fmt.Errorf("%w: no proof", ErrUnproven)
+	case age > Fresh || age < -time.Minute:
+		return fmt.Errorf("%w: a proof of %s ago", ErrUnproven, age.Round(time.Second))
 	}
+	return e.stillPermits(p)
+}
+
+// stillPermits tells whether what was begun on a proof may be ended: whatever
+// its age by now, not after a reset, and not when another was first.
+func (e *enrolment) stillPermits(p Proof) error {
+	switch {
+	case !p.At.After(e.Reset):
+		return fmt.Errorf("%w: a proof of before the reset", ErrUnproven)
+	case p.Kind == Admission && !e.untouched():
+		return fmt.Errorf("%w: the user has or had an authenticator", ErrUnproven)
+	}
+	return nil
+}
+
+// unbind takes an authenticator away and remembers that it was there.
+func (e *enrolment) unbind(id string, by Source, now time.Time) {
+	b := e.find(id)
 	e.Past = append(e.Past, past{*b, now.UTC().Truncate(time.Second), by})
 	if over := len(e.Past) - mostPast; over > 0 {
 		e.Past = e.Past[over:]
@@ -107,26 +140,24 @@ func (e *enrolment) unbind(id string, by Source, now time.Time) error {
 	switch b.Kind {
 	case TOTP:
 		e.TOTP = nil
-	default:
-		return errors.New("an authenticator of no kind")
+	case Recovery:
+		e.Recovery = nil
 	}
-	return nil
 }
 
+func (b *bound) shown() Authenticator {
+	return Authenticator{ID: b.ID, Kind: b.Kind, Label: b.Label, Bound: b.Bound, From: b.From, Used: b.Used}
+}
+
+// list are the authenticators, the oldest first.
 func (e *enrolment) list() []Authenticator {
 	var list []Authenticator
-	for _, b := range e.all() {
-		a := Authenticator{ID: b.ID, Kind: b.Kind, Label: b.Label, Bound: b.Bound, From: b.From, Used: b.Used}
-		if b.Kind == TOTP {
-			a.Disabled, a.Until = e.TOTP.disabled(), e.TOTP.Until
-		}
-		list = append(list, a)
+	if e.TOTP != nil {
+		list = append(list, e.TOTP.shown())
 	}
-	slices.SortFunc(list, func(a, b Authenticator) int {
-		if c := a.Bound.Compare(b.Bound); c != 0 {
-			return c
-		}
-		return strings.Compare(a.ID, b.ID)
-	})
+	if e.Recovery != nil {
+		list = append(list, e.Recovery.shown())
+	}
+	slices.SortStableFunc(list, func(a, b Authenticator) int { return a.Bound.Compare(b.Bound) })
 	return list
 }

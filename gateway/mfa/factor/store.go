@@ -92,3 +92,12 @@ func (v *Verifier) write(ctx context.Context, user string, e *enrolment, revisio
 
 // down says what was not read or written.
 func down(k state.Key, err error) error { return fmt.Errorf("%w: %s: %w", ErrDown, k, err) }
+
+// permits tells whether the proof lets its user begin to change what there is.
+func (v *Verifier) permits(ctx context.Context, user string, p Proof) error {
+	e, _, err := v.read(ctx, user)
+	if err != nil {
+		return err
+	}
+	return e.permits(p, user, time.Now())
+}

@@ -87,26 +87,26 @@ func (t *totp) accept(step int64, now time.Time) {
 	t.Used = now.UTC().Truncate(time.Second)
 }
 
-// try checks a code. What it says holds once the record is written, if it is
-// to be.
-func (t *totp) try(code, mac []byte, now time.Time) (write, disables bool, says error) {
+// try checks a code, and accepts it, counts it as wrong, or changes nothing.
+func (t *totp) try(code, mac []byte, now time.Time) (counted bool, says error) {
 	if err := t.open(now); err != nil {
-		return false, false, err
+		return false, err
 	}
 	at, ok, err := t.Secret.match(code, now)
 	used, err2 := t.used(code)
 	switch {
 	case err != nil || err2 != nil:
-		return false, false, fmt.Errorf("%w: %w", ErrDown, errors.Join(err, err2))
+		return false, errors.Join(ErrDown, err, err2)
 	case ok && at > t.Last:
 		t.accept(at, now)
-		return true, false, nil
+		return false, nil
 	case ok || used:
-		return false, false, ErrReused
+		return false, ErrReused
 	case t.repeats(mac, step(now)):
-		return false, false, ErrWrong
+		return false, ErrWrong
 	}
-	return true, t.fail(mac, step(now), now), ErrWrong
+	t.fail(mac, step(now), now)
+	return true, ErrWrong
 }
 
 // checkTOTP spends a code of the user's app.
@@ -117,11 +117,11 @@ func (v *Verifier) checkTOTP(ctx context.Context, user string, code []byte) (p P
 			return false, ErrMissing
 		}
 		p = Proof{User: user, Kind: TOTP, Authenticator: e.TOTP.ID, At: now}
-		write, disables, says := e.TOTP.try(code, mac, now)
-		if disables {
-			return true, errors.Join(says, e.notice(v, Disabled, &e.TOTP.bound, Source{}, now))
+		counted, says := e.TOTP.try(code, mac, now)
+		if counted {
+			return e.failed(v, &e.TOTP.bound, e.TOTP.disabled(), now)
 		}
-		return write, says
+		return says == nil, says
 	})
 	if err != nil {
 		return Proof{}, err
@@ -141,6 +141,7 @@ const halfLast = 10 * time.Minute
 
 // halfTOTP is the record of one.
 type halfTOTP struct {
+	Proof  Proof  `json:"proof"` // on which it was begun
 	Secret secret `json:"secret"`
 	Name   string `json:"name"`
 }
@@ -148,10 +149,10 @@ type halfTOTP struct {
 // BeginTOTP makes a secret for the user's app. The proof is the user's, at most
 // [Fresh] old.
 func (v *Verifier) BeginTOTP(ctx context.Context, user User, p Proof) (*Half, error) {
-	if err := p.permits(user.ID, time.Now()); err != nil {
+	if err := v.permits(ctx, user.ID, p); err != nil {
 		return nil, err
 	}
-	h := halfTOTP{Secret: make(secret, totpSecret), Name: user.UPN}
+	h := halfTOTP{Proof: p, Secret: make(secret, totpSecret), Name: user.UPN}
 	if h.Name == "" {
 		h.Name = user.ID
 	}
@@ -197,21 +198,28 @@ func (v *Verifier) ConfirmTOTP(ctx context.Context, user, id string, code accoun
 	if err := b.end(ctx); err != nil {
 		return Authenticator{}, err
 	}
-	var a Authenticator
+	var t totp
 	err = v.change(ctx, user, func(e *enrolment, now time.Time) (bool, error) {
-		t := &totp{bound: newBound(TOTP, label(name, "Authenticator app"), from, now), Secret: b.value.Secret}
-		t.accept(at, now)
+		if err := e.stillPermits(b.value.Proof); err != nil {
+			return false, err
+		}
 		if e.TOTP != nil {
-			if err := errors.Join(e.notice(v, Unbound, &e.TOTP.bound, from, now), e.unbind(e.TOTP.ID, from, now)); err != nil {
+			old := e.TOTP.bound
+			e.unbind(old.ID, from, now)
+			if told, err := e.tell(v, Unbound, &old, from, now); !told {
 				return false, err
 			}
 		}
-		e.TOTP = t
-		a = Authenticator{ID: t.ID, Kind: TOTP, Label: t.Label, Bound: t.Bound, From: t.From, Used: t.Used}
-		if err := e.notice(v, Bound, &t.bound, from, now); err != nil {
-			return false, err
-		}
-		return true, nil
+		t = totp{bound: newBound(TOTP, label(name, "Authenticator app"), from, now), Secret: b.value.Secret}
+		t.accept(at, now)
+		e.TOTP = &t
+		return e.tell(v, Bound, &t.bound, from, now)
 	})
-	return a, err
+	return t.shown(), err
+}
+
+func (t *totp) shown() Authenticator {
+	a := t.bound.shown()
+	a.Disabled, a.Until = t.disabled(), t.Until
+	return a
 }

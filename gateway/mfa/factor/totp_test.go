@@ -20,7 +20,7 @@ func TestTOTPOnce(t *testing.T) {
 		a := enrol(t, v, alice)
 		check := func(what, code string, want error) {
 			t.Helper()
-			p, err := v.CheckCode(t.Context(), user(alice), typed(code), policy.TOTP|policy.RADIUS)
+			p, err := v.CheckCode(t.Context(), user(alice), typed(code), policy.TOTP|policy.RADIUS, home)
 			if !errors.Is(err, want) || (err == nil) != (p.Authenticator == a.id && p.User == alice && p.Kind == factor.TOTP) {
 				t.Errorf("%s: got %+v, %v; want %v", what, p, err, want)
 			}
@@ -55,13 +55,13 @@ func TestTOTPOfAnother(t *testing.T) {
 		a := enrol(t, v, alice)
 		enrol(t, v, bob)
 		time.Sleep(30 * time.Second)
-		if _, err := v.CheckCode(t.Context(), user(bob), typed(a.now()), policy.TOTP); !errors.Is(err, factor.ErrWrong) {
+		if _, err := v.CheckCode(t.Context(), user(bob), typed(a.now()), policy.TOTP, home); !errors.Is(err, factor.ErrWrong) {
 			t.Errorf("got %v", err)
 		}
-		if _, err := v.CheckCode(t.Context(), user(alice), typed(a.now()), policy.Passkey); !errors.Is(err, factor.ErrMissing) {
+		if _, err := v.CheckCode(t.Context(), user(alice), typed(a.now()), policy.Passkey, home); !errors.Is(err, factor.ErrMissing) {
 			t.Errorf("a factor that was not asked for: %v", err)
 		}
-		if _, err := v.CheckCode(t.Context(), user(alice), typed(a.now()), policy.TOTP); err != nil {
+		if _, err := v.CheckCode(t.Context(), user(alice), typed(a.now()), policy.TOTP, home); err != nil {
 			t.Error(err)
 		}
 	})
@@ -116,10 +116,10 @@ func TestTOTPAgain(t *testing.T) {
 		old := enrol(t, v, alice)
 		recent := enrol(t, v, alice)
 		time.Sleep(30 * time.Second)
-		if _, err := v.CheckCode(t.Context(), user(alice), typed(old.now()), policy.TOTP); !errors.Is(err, factor.ErrWrong) {
+		if _, err := v.CheckCode(t.Context(), user(alice), typed(old.now()), policy.TOTP, home); !errors.Is(err, factor.ErrWrong) {
 			t.Errorf("the old app: %v", err)
 		}
-		if _, err := v.CheckCode(t.Context(), user(alice), typed(recent.now()), policy.TOTP); err != nil {
+		if _, err := v.CheckCode(t.Context(), user(alice), typed(recent.now()), policy.TOTP, home); err != nil {
 			t.Errorf("the new app: %v", err)
 		}
 		if got, want := s.whats(), "bound unbound bound"; got != want {

@@ -1,0 +1,121 @@
+package factor
+
+import (
+	"bytes"
+	"context"
+	"crypto/pbkdf2"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"time"
+
+	"stsgate/gateway/account"
+)
+
+const (
+	recoveryCodes = 10
+	// recoveryRounds are PBKDF2's: few, since codes are random and no list of
+	// likely ones shortens the search of 2^80.
+	recoveryRounds = 10_000
+	recoverySalt   = 16 // bytes
+	recoveryHash   = 32 // bytes
+)
+
+// recovery are a user's recovery codes, as hashes (MFA-13).
+type recovery struct {
+	bound
+	guesses
+	Rounds int      `json:"rounds"`
+	Salt   []byte   `json:"salt"`
+	Hashes [][]byte `json:"hashes"` // of those that were not used
+}
+
+// hash is the hash of a code.
+func (r *recovery) hash(code []byte) ([]byte, error) {
+	return pbkdf2.Key(sha256.New, string(code), r.Salt, r.Rounds, recoveryHash)
+}
+
+// find returns which of the codes has the hash, -1 for none.
+func (r *recovery) find(hash []byte) int {
+	at := -1
+	for i, h := range r.Hashes {
+		at = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(h, hash), i, at)
+	}
+	return at
+}
+
+// NewRecoveryCodes returns ten codes for when the user has nothing else, in
+// place of all before them. They are told this once. The proof is the user's,
+// at most [Fresh] old.
+func (v *Verifier) NewRecoveryCodes(ctx context.Context, user string, p Proof, from Source) ([]account.Password, error) {
+	set := recovery{Rounds: recoveryRounds, Salt: make([]byte, recoverySalt)}
+	rand.Read(set.Salt)
+	var codes []account.Password
+	for range recoveryCodes {
+		code := newCode(recoveryChars)
+		h, err := set.hash(code)
+		if err != nil {
+			return nil, err
+		}
+		set.Hashes, codes = append(set.Hashes, h), append(codes, grouped(code, 4))
+	}
+	err := v.change(ctx, user, func(e *enrolment, now time.Time) (bool, error) {
+		if err := e.permits(p, user, now); err != nil {
+			return false, err
+		}
+		if e.Recovery != nil {
+			e.unbind(e.Recovery.ID, from, now)
+		}
+		set := set
+		set.bound = newBound(Recovery, "Recovery codes", from, now)
+		e.Recovery = &set
+		return e.tell(v, RecoveryIssued, &set.bound, from, now)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return codes, nil
+}
+
+// checkRecovery spends a recovery code.
+func (v *Verifier) checkRecovery(ctx context.Context, user string, code []byte, from Source) (p Proof, err error) {
+	var salt, hash []byte
+	err = v.change(ctx, user, func(e *enrolment, now time.Time) (_ bool, err error) {
+		r := e.Recovery
+		if r == nil {
+			return false, ErrMissing
+		}
+		if err := r.open(now); err != nil {
+			return false, err
+		}
+		if !bytes.Equal(salt, r.Salt) { // once for all tries to write
+			if hash, err = r.hash(code); err != nil {
+				return false, errors.Join(ErrDown, err)
+			}
+			salt = r.Salt
+		}
+		p = Proof{User: user, Kind: Recovery, Authenticator: r.ID, At: now}
+		if i := r.find(hash); i >= 0 {
+			r.Hashes = append(r.Hashes[:i], r.Hashes[i+1:]...)
+			r.guesses, r.Used = guesses{}, now.UTC().Truncate(time.Second)
+			return e.tell(v, RecoveryUsed, &r.bound, from, now)
+		}
+		mac := v.mac("wrong code", user, code)
+		if r.repeats(mac, step(now)) {
+			return false, ErrWrong
+		}
+		r.fail(mac, step(now), now)
+		return e.failed(v, &r.bound, r.disabled(), now)
+	})
+	if err != nil {
+		return Proof{}, err
+	}
+	return p, nil
+}
+
+func (r *recovery) shown() Authenticator {
+	a := r.bound.shown()
+	a.Disabled, a.Until, a.Left = r.disabled(), r.Until, len(r.Hashes)
+	return a
+}
