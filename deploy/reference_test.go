@@ -242,7 +242,10 @@ func auditSection(t *testing.T) string {
 		table(header, auditRows(t, reflect.TypeFor[audit.Record](), reflect.TypeFor[audit.Line]())) +
 		"\n### Record of a reload\n\nOne line for every reload, on the disk before anything of it is in force, with its place in the chain like any other. Who\n" +
 		"asked for it cannot be known: a signal has no name.\n\n" +
-		table(header, auditRows(t, reflect.TypeFor[audit.Reload]()))
+		table(header, auditRows(t, reflect.TypeFor[audit.Reload]())) +
+		"\n### Record of an operator's call\n\nOne line for every call on `admin.socket` that shows something, on the disk before the answer; two for one that changes\n" +
+		"something, one before anything is changed and one before the answer. Without them nothing is shown or done.\n\n" +
+		table(header, auditRows(t, reflect.TypeFor[audit.Operation]()))
 }
 
 // auditRows has the fields of a record, but for those of embedded ones.
@@ -269,8 +272,8 @@ func auditRows(t *testing.T, types ...reflect.Type) [][]string {
 // TestAuditFields holds that each field is documented, and named as the
 // Elastic Common Schema does.
 func TestAuditFields(t *testing.T) {
-	sets := []string{"client", "destination", "error", "event", "hash", "host", "http", "labels", "rule", "service", "source", "tls", "transaction", "url", "user", "user_agent"}
-	for _, row := range auditRows(t, reflect.TypeFor[audit.Record](), reflect.TypeFor[audit.Line](), reflect.TypeFor[audit.Reload]()) {
+	sets := []string{"client", "destination", "error", "event", "hash", "host", "http", "labels", "process", "rule", "service", "source", "tls", "transaction", "url", "user", "user_agent"}
+	for _, row := range auditRows(t, reflect.TypeFor[audit.Record](), reflect.TypeFor[audit.Line](), reflect.TypeFor[audit.Reload](), reflect.TypeFor[audit.Operation]()) {
 		name, meaning := strings.Trim(row[0], "`"), row[2]
 		set, rest, _ := strings.Cut(name, ".")
 		if name != "@timestamp" && (!slices.Contains(sets, set) || !regexp.MustCompile(`^[a-z_]+(\.[a-z_]+)*$|^sha256$`).MatchString(rest)) {

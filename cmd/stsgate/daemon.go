@@ -44,7 +44,7 @@ type daemon struct {
 
 	servers []*edge.Server
 	clients []net.Listener // one for each server
-	plain   []*plainServer // admin and probe
+	plain   []*plainServer // admin, its socket, and probe
 	stopped atomic.Bool    // draining: not ready any more
 }
 
@@ -86,6 +86,9 @@ func newDaemon(c *config.Config, log *slog.Logger) (_ *daemon, err error) {
 		return nil, err
 	}
 	if err := d.listenPlain(registry); err != nil {
+		return nil, err
+	}
+	if err := d.listenOperators(); err != nil {
 		return nil, err
 	}
 	d.metrics.loaded(d.parts, d.live.Load(), time.Now())

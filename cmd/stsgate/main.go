@@ -24,6 +24,8 @@ type verbs struct {
 	Policy  policyVerbs `cmd:"" help:"Test, explain and replay policy files."`
 	Audit   auditVerbs  `cmd:"" help:"Read the audit log back."`
 	Token   tokenVerbs  `cmd:"" help:"Look tokens up in the ledger."`
+	Lock    lockVerbs   `cmd:"" help:"Lock users, and clear locks and blocks, in a running gateway."`
+	Ban     banVerbs    `cmd:"" help:"Ban users, addresses and networks, in a running gateway."`
 	User    userVerbs   `cmd:"" help:"Change the file directory."`
 	Version versionCmd  `cmd:"" help:"Print the version."`
 }

@@ -169,7 +169,7 @@ func scriptSteps() map[string]step {
 		"start": (*story).start, "gateway": (*story).gateway, "signal": (*story).signal, "exits": (*story).exits, "exits-with": (*story).exitsWith, "expand": (*story).expand, "log": (*story).log,
 		"ready": (*story).ready, "up": (*story).up, "metric": (*story).metric, "audit": (*story).audit, "extract": (*story).extract, "audits": (*story).audits, "json": (*story).json,
 		"farm": (*story).farmStep, "controller": (*story).controllerStep, "load": (*story).loadStep,
-		"message": (*story).message, "post": (*story).post, "answers": (*story).answers, "fault": (*story).fault, "header": (*story).header, "alike": (*story).alike,
+		"message": (*story).message, "post": (*story).post, "gets": (*story).gets, "answers": (*story).answers, "fault": (*story).fault, "header": (*story).header, "alike": (*story).alike,
 		"begin": (*story).begin, "finish": (*story).finish, "serves": (*story).serves, "renew": (*story).renew, "places": (*story).places,
 		"signed": (*story).signed, "needs": (*story).needs, "prints": (*story).prints, "printed": (*story).printed, "edit": (*story).edit, "mode": (*story).mode,
 		"await": (*story).await,

@@ -242,6 +242,17 @@ func (s *story) read(r *bufio.Reader, more bool) error {
 	return os.WriteFile(filepath.Join(s.dir, "answer.xml"), s.exchange.body, 0o600)
 }
 
+// gets FILE STATUS posts a message and looks at the status of the answer.
+func (s *story) gets(ts *testscript.TestScript, args []string) error {
+	if len(args) != 2 {
+		return misuse("usage: gets FILE STATUS")
+	}
+	if err := s.post(ts, args[:1]); err != nil {
+		return err
+	}
+	return s.answers(ts, args[1:])
+}
+
 // answers STATUS... [closed] compares all that came back on the connection.
 func (s *story) answers(_ *testscript.TestScript, args []string) error {
 	got := s.exchange.statuses

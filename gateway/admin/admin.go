@@ -1,6 +1,9 @@
 // Package admin is the operator's side of the gateway: an HTTP listener with
-// metrics and health. It changes nothing, shows nothing of any user, and has
-// no profiler.
+// metrics and health, and a Unix socket with a desk for the verbs that ask the
+// running gateway.
+//
+// The listener changes nothing, shows nothing of any user, and has no profiler.
+// The desk never shows a secret, and does nothing that is not in the audit log.
 package admin
 
 import (

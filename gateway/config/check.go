@@ -25,6 +25,7 @@ func (d *decoder) check(c *Config) {
 		}
 	}
 	d.checkPortal(c.Portal, c.Host)
+	d.checkAdmin(&c.Admin)
 	d.checkEndpoints(c.Endpoints)
 	d.checkUpstream(c)
 	if c.Directory != nil {
@@ -36,6 +37,19 @@ func (d *decoder) check(c *Config) {
 	d.sizes(c)
 	d.counts(c)
 	d.durations(c)
+}
+
+// longestSocket is what Unix has for the path of a socket, less what stands behind
+// it while it is made.
+const longestSocket = 103
+
+func (d *decoder) checkAdmin(a *Admin) {
+	if len(a.Socket) > longestSocket {
+		d.checkf("admin.socket", "the path has %d bytes, and a socket's has at most %d", len(a.Socket), longestSocket)
+	}
+	if a.SocketGroup != "" && a.Socket == "" {
+		d.checkf("admin.socket_group", "needs admin.socket")
+	}
 }
 
 // dnsName accepts what can stand in a certificate and a Host header: labels of

@@ -30,7 +30,8 @@ type Config struct {
 	// Listen has the addresses that clients connect to, at least one.
 	// Required. Takes effect on restart.
 	Listen []Listen `yaml:"listen" check:"required"`
-	// Admin is the operator's listener: /metrics, /healthz and /readyz.
+	// Admin is the operator's side: the listener of /metrics, /healthz and
+	// /readyz, and the socket of the verbs that ask the running gateway.
 	// Takes effect on restart.
 	Admin Admin `yaml:"admin"`
 	// Probe is the listener for the load balancer in front, which answers
@@ -106,12 +107,21 @@ type TLS struct {
 	Key string `yaml:"key" check:"required,file"`
 }
 
-// Admin is the operator's listener.
+// Admin is the operator's listener and socket.
 type Admin struct {
 	// Address is IP:port or a go-sockaddr template; it has no TLS and no
 	// sign-in, so keep it on loopback or on a network of operators. Default:
 	// 127.0.0.1:9090. Takes effect on restart.
 	Address string `yaml:"address" check:"required"`
+	// Socket is the Unix socket of the verbs that ask the running gateway, such as
+	// stsgate lock. It is made at start with mode 0660. Its folder must be there,
+	// and belong to root or to the gateway's user, and nobody else may write to it.
+	// Default: absent, those verbs have nobody to ask. Takes effect on restart.
+	Socket string `yaml:"socket" check:"path"`
+	// SocketGroup is the group that the socket belongs to: whoever is in it may
+	// lock and unlock users, ban, back up and restore. The gateway's user must be in
+	// it. Default: absent, the gateway's own group. Takes effect on restart.
+	SocketGroup string `yaml:"socket_group"`
 }
 
 // Probe is the listener for the load balancer in front.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"stsgate/gateway/refusal"
@@ -21,15 +22,13 @@ func (g *Guard) BanSource(ctx context.Context, p netip.Prefix, b Hold) error {
 	if p != p.Masked() || p.Addr().Is4In6() {
 		return fmt.Errorf("%s has bits of a host set", p)
 	}
+	if !slices.Contains(banBits[p.Addr().Is4()], p.Bits()) {
+		return fmt.Errorf("%s: prefixes of %v bits can be banned", p, banBits[p.Addr().Is4()])
+	}
 	if g.exempt.OverlapsPrefix(p) {
 		return fmt.Errorf("%s holds addresses of clients.proxies or clients.exchange_online, behind which are many", p)
 	}
-	for _, bits := range banBits[p.Addr().Is4()] {
-		if bits == p.Bits() {
-			return g.ban(ctx, sourceBanKey(p), b)
-		}
-	}
-	return fmt.Errorf("%s: prefixes of %v bits can be banned", p, banBits[p.Addr().Is4()])
+	return g.ban(ctx, sourceBanKey(p), b)
 }
 
 // BanUser refuses a user, by UserKey.
