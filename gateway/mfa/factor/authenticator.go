@@ -214,8 +214,9 @@ func (v *Verifier) Unbind(ctx context.Context, user, id string, p Proof, from So
 		if b == nil {
 			return false, ErrMissing
 		}
+		old := *b
 		e.unbind(id, from, now)
-		return e.tell(v, Unbound, b, from, now)
+		return e.tell(v, Unbound, &old, from, now)
 	})
 }
 

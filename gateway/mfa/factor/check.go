@@ -34,7 +34,7 @@ func outcome(err error) string {
 	for _, o := range []struct {
 		err   error
 		label string
-	}{{nil, "accepted"}, {ErrDown, "down"}, {ErrWrong, "wrong"}, {ErrReused, "reused"}, {ErrThrottled, "throttled"}, {ErrDisabled, "disabled"}, {ErrOver, "over"}} {
+	}{{nil, "accepted"}, {ErrDown, "down"}, {ErrWrong, "wrong"}, {ErrReused, "reused"}, {ErrThrottled, "throttled"}, {ErrDisabled, "disabled"}, {ErrCloned, "cloned"}, {ErrOver, "over"}} {
 		if errors.Is(err, o.err) {
 			return o.label
 		}

@@ -19,6 +19,9 @@ var (
 	// ErrDisabled says that so many were wrong that the authenticator must be
 	// bound anew.
 	ErrDisabled = errors.New("the authenticator is disabled")
+	// ErrCloned says that a passkey counts fewer uses than were seen of it:
+	// somebody may have a copy.
+	ErrCloned = errors.New("the passkey may have been copied")
 	// ErrMissing says that the user has no such authenticator, or none of the
 	// factors that were asked for.
 	ErrMissing = errors.New("no such authenticator")

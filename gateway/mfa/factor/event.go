@@ -41,13 +41,15 @@ const (
 	RecoveryIssued What = "recovery-issued"
 	RecoveryUsed   What = "recovery-used"
 	BindingIssued  What = "binding-issued"
-	// Disabled is after a hundred wrong codes one after the other.
+	// Disabled is after a hundred wrong codes one after the other, Cloned when
+	// a passkey may have been copied.
 	Disabled What = "disabled"
+	Cloned   What = "cloned"
 )
 
 // Whats returns all that can happen.
 func Whats() []What {
-	return []What{Bound, Unbound, Reset, RecoveryIssued, RecoveryUsed, BindingIssued, Disabled}
+	return []What{Bound, Unbound, Reset, RecoveryIssued, RecoveryUsed, BindingIssued, Disabled, Cloned}
 }
 
 // mostNotices is how many may wait to be sent. While none can be, nothing is

@@ -25,6 +25,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-webauthn/webauthn/webauthn"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"stsgate/gateway/state"
@@ -41,6 +42,10 @@ type Config struct {
 	Secret []byte
 	// Issuer is the name of the service in the user's app. Default stsgate.
 	Issuer string
+	// RPID and Origin are the host name and the origin (https://host, with the
+	// port if it is not 443) of the page on which passkeys are used. Without
+	// them there are none.
+	RPID, Origin string
 	// Notify queues what a user must hear of, durably, and may be called again
 	// with an event that it has (Event.ID). Nil tells nobody.
 	Notify  func(context.Context, Event) error
@@ -57,6 +62,7 @@ type Verifier struct {
 	secret     []byte
 	issuer     string
 	notify     func(context.Context, Event) error
+	passkeys   *webauthn.WebAuthn // nil without an origin
 	enrolments *state.Mirror
 	metrics    *metrics
 	log        *slog.Logger
@@ -83,6 +89,9 @@ func New(c Config) (*Verifier, error) {
 		enrolments: state.NewMirror(c.Store, state.Enrolments),
 	}
 	var err error
+	if v.passkeys, err = newRelyingParty(c.RPID, c.Origin, c.Issuer); err != nil {
+		return nil, err
+	}
 	v.metrics, err = newMetrics(c.Metrics)
 	return v, err
 }

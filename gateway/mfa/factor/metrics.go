@@ -14,20 +14,20 @@ type metrics struct {
 
 // outcomes are all that outcome may return.
 func outcomes() []string {
-	return []string{"accepted", "down", "wrong", "reused", "throttled", "disabled", "over", "missing"}
+	return []string{"accepted", "down", "wrong", "reused", "throttled", "disabled", "cloned", "over", "missing"}
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	m := &metrics{events: map[What]prometheus.Counter{}}
 	attempts := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "stsgate_factor_attempts_total",
-		Help: "Proofs of second factors, by kind (totp, recovery, binding) and by what became of them: accepted, wrong, reused (a code that was spent), throttled (too many were wrong), disabled (far too many were), over (begun too long ago), missing (the user has no such factor), down (it could not be checked).",
+		Help: "Proofs of second factors, by kind (totp, passkey, recovery, binding) and by what became of them: accepted, wrong, reused (a code that was spent), throttled (too many were wrong), disabled (far too many were), cloned (a passkey may have been copied), over (begun too long ago), missing (the user has no such factor), down (it could not be checked).",
 	}, []string{"kind", "outcome"})
 	events := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "stsgate_factor_events_total",
-		Help: "Changes to authenticators that their users are told of: bound, unbound, reset (by an administrator), recovery-issued, recovery-used, binding-issued (a code to enrol with), disabled (by a hundred wrong codes).",
+		Help: "Changes to authenticators that their users are told of: bound, unbound, reset (by an administrator), recovery-issued, recovery-used, binding-issued (a code to enrol with), disabled (by a hundred wrong codes), cloned (a passkey counts fewer uses than were seen).",
 	}, []string{"event"})
-	for _, k := range []Kind{TOTP, Recovery, Binding} {
+	for _, k := range []Kind{TOTP, Passkey, Recovery, Binding} {
 		m.attempts[k] = map[string]prometheus.Counter{}
 		for _, o := range outcomes() {
 			m.attempts[k][o] = attempts.WithLabelValues(k.String(), o)

@@ -18,7 +18,10 @@ const version = 1
 type enrolment struct {
 	Version  int       `json:"v"`
 	TOTP     *totp     `json:"totp,omitempty"`
+	Passkeys []passkey `json:"passkeys,omitempty"`
 	Recovery *recovery `json:"recovery,omitempty"`
+	// Handle is what passkeys know the user by.
+	Handle []byte `json:"handle,omitempty"`
 	// Reset is when an administrator took everything away. What was begun or
 	// proven before is worth nothing.
 	Reset time.Time `json:"reset,omitzero"`
@@ -84,6 +87,9 @@ func (e *enrolment) all() []*bound {
 	if e.TOTP != nil {
 		all = append(all, &e.TOTP.bound)
 	}
+	for i := range e.Passkeys {
+		all = append(all, &e.Passkeys[i].bound)
+	}
 	if e.Recovery != nil {
 		all = append(all, &e.Recovery.bound)
 	}
@@ -140,6 +146,8 @@ func (e *enrolment) unbind(id string, by Source, now time.Time) {
 	switch b.Kind {
 	case TOTP:
 		e.TOTP = nil
+	case Passkey:
+		e.Passkeys = slices.DeleteFunc(e.Passkeys, func(k passkey) bool { return k.ID == id })
 	case Recovery:
 		e.Recovery = nil
 	}
@@ -154,6 +162,9 @@ func (e *enrolment) list() []Authenticator {
 	var list []Authenticator
 	if e.TOTP != nil {
 		list = append(list, e.TOTP.shown())
+	}
+	for i := range e.Passkeys {
+		list = append(list, e.Passkeys[i].shown())
 	}
 	if e.Recovery != nil {
 		list = append(list, e.Recovery.shown())
