@@ -27,6 +27,8 @@ const (
 	Enrolments
 	// ACME holds certificates, their keys and the account.
 	ACME
+	// Notices are what users have yet to be told, and where.
+	Notices
 )
 
 // A class is what is fixed for a bucket.
@@ -49,6 +51,7 @@ var classes = [...]class{
 	Bans:       {name: "bans", limit: 16 * mib, standing: true},
 	Enrolments: {name: "enrolments", limit: 256 * mib, standing: true, secret: true},
 	ACME:       {name: "acme", limit: 64 * mib, standing: true, secret: true},
+	Notices:    {name: "notices", limit: 64 * mib, secret: true},
 }
 
 // Buckets returns all buckets.
