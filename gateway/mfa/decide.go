@@ -176,7 +176,10 @@ func (s *Service) Decide(ctx context.Context, user, id string, d Decision) error
 		s.rested(ctx, user)
 	case wrongOnce:
 		return ErrNumber
-	case wrongTwice:
+	default:
+		s.answered(ctx, user)
+	}
+	if o == wrongTwice {
 		return ErrNumbers
 	}
 	return nil

@@ -19,7 +19,8 @@ type fatigue struct {
 	// Unanswered are the prompts since the last that was approved, the one that
 	// waits included.
 	Unanswered int `json:"unanswered,omitzero"`
-	// Live is the path of the approval that was asked for last.
+	// Live is the path of the approval that was asked for last, empty once it is
+	// answered.
 	Live string `json:"live,omitzero"`
 	// Stopped is until when nobody is asked.
 	Stopped time.Time `json:"stopped,omitzero"`
@@ -43,7 +44,7 @@ func (f *fatigue) ask(path string, now time.Time, waits func(path string) (bool,
 		return false, errStopped
 	}
 	f.Asked = slices.DeleteFunc(f.Asked, func(t time.Time) bool { return now.Sub(t) >= promptsWithin })
-	if n := len(f.Asked); n > 0 {
+	if n := len(f.Asked); n > 0 && f.Live != "" {
 		last := f.Asked[n-1]
 		if now.Sub(last) < skew { // whoever counted it may not have written it yet
 			if f.Live == path {
@@ -115,20 +116,29 @@ func (s *Service) waits(ctx context.Context, path string) (bool, error) {
 }
 
 // rested forgets unanswered prompts, after the user has proven a factor for a
-// request. Where that cannot be written they still count.
+// request, and answered that the user is no longer asked. Where it cannot be
+// written they still count.
 func (s *Service) rested(ctx context.Context, user string) {
+	s.relieve(ctx, user, func(f *fatigue) { f.Unanswered, f.Live = 0, "" })
+}
+
+func (s *Service) answered(ctx context.Context, user string) {
+	s.relieve(ctx, user, func(f *fatigue) { f.Live = "" })
+}
+
+func (s *Service) relieve(ctx context.Context, user string, change func(*fatigue)) {
 	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), state.Deadline)
 	defer done()
 	key := fatigueKey(user)
 	f, _, err := read[fatigue](ctx, s.c.Store, key)
 	if err == nil && f.Unanswered > 0 {
 		err = update(ctx, s.c.Store, key, func(f *fatigue, _ bool) (time.Duration, error) {
-			f.Unanswered, f.Live = 0, ""
+			change(f)
 			return forgetFatigue, nil
 		})
 	}
 	if err != nil {
-		s.c.Log.Warn("prompts that were not answered still count", "user", user, "err", err)
+		s.c.Log.Warn("prompts that were answered still count", "user", user, "err", err)
 	}
 }
 

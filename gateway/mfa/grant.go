@@ -104,26 +104,43 @@ func (c *claim) grantMeets(g *grant) (n int) {
 // use notes the use of a grant: the first one at once and before anything
 // rests on it, later ones now and then.
 func (c *claim) use(ctx context.Context, k *kept) error {
-	now := time.Now()
-	p := k.grant.proof()
-	if k.grant.Used.IsZero() || now.Sub(k.grant.Used) >= noteUse {
-		next := k.grant
-		next.Used = now
-		err := write(ctx, c.s.c.Store, k.key, k.revision, &next, next.end().Sub(now)+time.Minute)
-		if errors.Is(err, state.ErrConflict) {
-			return nil // revoked, or used by another request: it meets nothing here
+	ctx, done := context.WithTimeout(ctx, state.Deadline)
+	defer done()
+	for {
+		err := c.note(ctx, k)
+		if err == nil {
+			c.metGrant(&k.grant)
+			return nil
 		}
-		if err != nil {
+		if !errors.Is(err, state.ErrConflict) {
 			return down(fmt.Errorf("use a grant: %w", err))
 		}
+		// Revoked, or used by another request: what is there now may stand too.
+		if k.grant, k.revision, err = read[grant](ctx, c.s.c.Store, k.key); err != nil {
+			return down(err)
+		}
+		if k.revision == 0 || c.grantMeets(&k.grant) == 0 {
+			return nil
+		}
+		if err := pause(ctx, 2*time.Millisecond); err != nil {
+			return down(err)
+		}
 	}
-	c.metGrant(p, &k.grant)
-	return nil
+}
+
+func (c *claim) note(ctx context.Context, k *kept) error {
+	now := time.Now()
+	if !k.grant.Used.IsZero() && now.Sub(k.grant.Used) < noteUse {
+		return nil
+	}
+	next := k.grant
+	next.Used = now
+	return write(ctx, c.s.c.Store, k.key, k.revision, &next, next.end().Sub(now)+time.Minute)
 }
 
 // metGrant is met for a grant, which stands for some rules and not for others.
-func (c *claim) metGrant(p Proof, g *grant) {
-	now := time.Now()
+func (c *claim) metGrant(g *grant) {
+	p, now := g.proof(), time.Now()
 	c.proofs = append(c.proofs, p)
 	c.owed = slices.DeleteFunc(c.owed, func(m *policy.MFA) bool {
 		return c.meets(m, &p) && g.stands(m, c.r.Address, c.stands, now)
