@@ -71,8 +71,8 @@ func TestBuckets(t *testing.T) {
 			t.Errorf("%s is standing: %t", b, b.Standing())
 		}
 	}
-	if len(names) != 9 {
-		t.Errorf("%d names of buckets, want 9", len(names))
+	if len(names) != 10 {
+		t.Errorf("%d names of buckets, want 10", len(names))
 	}
 	if err := state.Bucket(0).Key("a").Check(); !errors.Is(err, state.ErrInvalid) {
 		t.Errorf("the zero bucket: %v", err)
