@@ -6,7 +6,6 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
-	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -236,35 +235,37 @@ func tolerancesSection() string {
 
 func auditSection(t *testing.T) string {
 	header := []string{"Field", "Present", "Meaning"}
-	return "One line of JSON for every exchange, on the disk before the client is answered. The names are those of the Elastic Common\n" +
-		"Schema 8, flattened; what the schema has no name for stands under `labels`. Each line ends with its place in a chain, which\n" +
-		"`stsgate audit verify` follows.\n\n" +
-		table(header, auditRows(t, reflect.TypeFor[audit.Record](), reflect.TypeFor[audit.Line]())) +
-		"\n### Record of a reload\n\nOne line for every reload, on the disk before anything of it is in force, with its place in the chain like any other. Who\n" +
-		"asked for it cannot be known: a signal has no name.\n\n" +
-		table(header, auditRows(t, reflect.TypeFor[audit.Reload]())) +
-		"\n### Record of an operator's call\n\nOne line for every call on `admin.socket` that shows something, on the disk before the answer; two for one that changes\n" +
-		"something, one before anything is changed and one before the answer. Without them nothing is shown or done.\n\n" +
-		table(header, auditRows(t, reflect.TypeFor[audit.Operation]()))
+	var b strings.Builder
+	b.WriteString("One line of JSON for each. The names are those of the Elastic Common Schema 8, flattened; what the schema has no name for\n" +
+		"stands under `labels`. [audit.schema.json](audit.schema.json) is a JSON schema of a line; of what it is the record its `event.action` tells.\n")
+	for _, k := range audit.Kinds() {
+		var actions []string
+		for _, a := range k.Actions {
+			actions = append(actions, code(a))
+		}
+		fmt.Fprintf(&b, "\n### Record of %s\n\n%s `event.action` is %s.\n\n%s", k.Name, k.Doc, strings.Join(actions, ", "), table(header, auditRows(t, k.Own())))
+	}
+	fmt.Fprintf(&b, "\n### The end of every line\n\nWho wrote it, and its place in a chain, which `stsgate audit verify` follows.\n\n%s",
+		table(header, auditRows(t, stampFields())))
+	return b.String()
 }
 
-// auditRows has the fields of a record, but for those of embedded ones.
-func auditRows(t *testing.T, types ...reflect.Type) [][]string {
+// stampFields are the fields that every line ends with.
+func stampFields() []audit.Field {
+	k := audit.Kinds()[0]
+	return k.All()[len(k.Own()):]
+}
+
+func auditRows(t *testing.T, fields []audit.Field) [][]string {
 	t.Helper()
 	meanings := comments(t, "../gateway/audit")
 	var rows [][]string
-	for _, typ := range types {
-		for f := range typ.Fields() {
-			if f.Anonymous {
-				continue
-			}
-			name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
-			present := "always"
-			if options != "" {
-				present = "if any"
-			}
-			rows = append(rows, []string{code(name), present, plain(meanings[typ.Name()+"."+f.Name])})
+	for _, f := range fields {
+		present := "always"
+		if !f.Always {
+			present = "if any"
 		}
+		rows = append(rows, []string{code(f.Name), present, plain(meanings[f.Struct+"."+f.Go])})
 	}
 	return rows
 }
@@ -273,7 +274,11 @@ func auditRows(t *testing.T, types ...reflect.Type) [][]string {
 // Elastic Common Schema does.
 func TestAuditFields(t *testing.T) {
 	sets := []string{"client", "destination", "error", "event", "hash", "host", "http", "labels", "process", "rule", "service", "source", "tls", "transaction", "url", "user", "user_agent"}
-	for _, row := range auditRows(t, reflect.TypeFor[audit.Record](), reflect.TypeFor[audit.Line](), reflect.TypeFor[audit.Reload](), reflect.TypeFor[audit.Operation]()) {
+	all := stampFields()
+	for _, k := range audit.Kinds() {
+		all = append(all, k.Own()...)
+	}
+	for _, row := range auditRows(t, all) {
 		name, meaning := strings.Trim(row[0], "`"), row[2]
 		set, rest, _ := strings.Cut(name, ".")
 		if name != "@timestamp" && (!slices.Contains(sets, set) || !regexp.MustCompile(`^[a-z_]+(\.[a-z_]+)*$|^sha256$`).MatchString(rest)) {

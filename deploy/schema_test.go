@@ -54,7 +54,7 @@ func schemas(t *testing.T) map[string]schema {
 	w = &schemaWriter{t: t, definitions: map[string]schema{}}
 	w.places(policy.TestKeys())
 	w.facts()
-	return map[string]schema{"policy.schema.json": policies, "policy-test.schema.json": w.file("Tests beside policy files of stsgate, *_test.yaml.", "tests file")}
+	return map[string]schema{"audit.schema.json": auditSchema(t), "policy.schema.json": policies, "policy-test.schema.json": w.file("Tests beside policy files of stsgate, *_test.yaml.", "tests file")}
 }
 
 // A schemaWriter has what mappings of each place are.

@@ -23,6 +23,7 @@ var may = []struct {
 	{"stsgate/gateway/account", nil},
 	{"stsgate/gateway/refusal", nil},
 	{"stsgate/gateway/soap", nil},
+	{"stsgate/gateway/audit/", []string{"stsgate/gateway/audit"}},
 	{"stsgate/gateway/audit", nil},
 	{"stsgate/gateway/clientip", nil},
 	{"stsgate/gateway/clock", nil},

@@ -30,6 +30,13 @@ type Config struct {
 	File string
 	// Host is the name of this gateway's machine, on every line.
 	Host string
+	// Clock tells of the machine's clock, for every line: what keeps it right, and
+	// by how much it was stepped. Nil is a clock of which nothing is known.
+	Clock func() (source string, offset time.Duration)
+	// NameKey keys the hashes of names, at least 32 bytes; nil is a random key.
+	// HashNames has the names of users written as such hashes alone.
+	NameKey   []byte
+	HashNames bool
 	// Reserve is the room on the disk, in bytes, that is kept for the records of
 	// exchanges that are under way; 0 for none.
 	Reserve int64
@@ -65,11 +72,15 @@ type Log struct {
 	stopped chan struct{}
 
 	path     string
+	signs    bool // there are checkpoints
 	reserve  int64
+	clock    func() (source string, offset time.Duration)
+	names    names
 	reopen   chan chan error
 	full     atomic.Bool
-	sequence atomic.Uint64 // of the last line that is on the disk
-	second   *second       // nil without a second place
+	failing  atomic.Pointer[gap] // nil unless the latest commit failed
+	sequence atomic.Uint64       // of the last line that is on the disk
+	second   *second             // nil without a second place
 	early    *early
 }
 
@@ -85,11 +96,14 @@ type batch struct {
 func Open(c Config) (*Log, error) {
 	l := &Log{
 		wrote:   c.Wrote,
+		clock:   c.Clock,
+		names:   newNames(c.NameKey, c.HashNames),
 		next:    newBatch(),
 		wake:    make(chan struct{}, 1),
 		chain:   newChain(c.Host, c.Origin, c.Key),
 		stopped: make(chan struct{}),
 		path:    c.File,
+		signs:   c.Key != nil,
 		reserve: c.Reserve,
 		reopen:  make(chan chan error),
 	}
@@ -137,7 +151,7 @@ func (l *Log) open() error {
 
 // Append writes r and returns when it is on the disk.
 func (l *Log) Append(r *Record) error {
-	line, err := r.line()
+	line, err := r.line(&l.names)
 	if err != nil {
 		return fmt.Errorf("encode audit record: %w", err)
 	}
@@ -170,6 +184,7 @@ func (l *Log) write() {
 		select {
 		case now := <-tick.C:
 			l.hold()
+			l.retry()
 			if l.chain.due(now) {
 				l.seal()
 			}
@@ -228,10 +243,13 @@ func (l *Log) commit(lines [][]byte) error {
 	start := time.Now()
 	if l.broken {
 		if err := l.repair(); err != nil {
-			return fmt.Errorf("write audit record: %w", err)
+			err = fmt.Errorf("write audit record: %w", err)
+			l.note(err, len(lines), start)
+			return err
 		}
 	}
 	next := l.chain
+	next.clock = appendClock(nil, l.clock)
 	out := next.append(l.out[:0], lines, start)
 	if cap(out) <= maxKept {
 		l.out = out
@@ -241,9 +259,12 @@ func (l *Log) commit(lines [][]byte) error {
 		err = l.file.Sync()
 	}
 	if err != nil {
-		return fmt.Errorf("write audit record: %w", l.undo(err))
+		err = fmt.Errorf("write audit record: %w", l.undo(err))
+		l.note(err, len(lines), start)
+		return err
 	}
 	l.chain = next
+	l.failing.Store(nil)
 	l.sequence.Store(next.last.sequence)
 	l.size += int64(len(out))
 	l.hold()

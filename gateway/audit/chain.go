@@ -25,6 +25,7 @@ type link struct {
 // that was not written is dropped.
 type chain struct {
 	constant []byte // the fields that are the same on each line
+	clock    []byte // those that tell of the clock
 	origin   string
 	key      ed25519.PrivateKey
 
@@ -33,6 +34,7 @@ type chain struct {
 	sealed time.Time // when that was or, without one, when the first line came
 	seal   bool      // a checkpoint comes next, whatever else
 	torn   *torn     // what is to be said before the next line
+	gap    *gap      // so is this
 
 	checkpoints [][]byte // those that were added since this was emptied
 }
@@ -60,6 +62,9 @@ func (c *chain) append(dst []byte, lines [][]byte, now time.Time) []byte {
 	if c.torn != nil {
 		dst = c.appendTorn(dst, now)
 	}
+	if c.gap != nil {
+		dst = c.appendGap(dst, now)
+	}
 	for _, line := range lines {
 		dst = c.appendSeal(dst, now)
 		dst = c.add(dst, line)
@@ -76,7 +81,7 @@ func (c *chain) appendSeal(dst []byte, now time.Time) []byte {
 		return dst
 	}
 	start := len(dst)
-	dst = c.add(dst, checkpointRecord(c, now))
+	dst = c.add(dst, newCheckpoint(c, now))
 	c.since, c.seal = 0, false
 	c.checkpoints = append(c.checkpoints, bytes.Clone(dst[start:]))
 	return dst
@@ -94,6 +99,7 @@ func (c *chain) add(dst, line []byte) []byte {
 	start := len(dst)
 	dst = append(dst, line[:len(line)-2]...)
 	dst = append(dst, c.constant...)
+	dst = append(dst, c.clock...)
 	dst = append(dst, sequenceField...)
 	dst = strconv.AppendUint(dst, c.last.sequence+1, 10)
 	dst = append(dst, previousField...)

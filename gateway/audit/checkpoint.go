@@ -31,20 +31,34 @@ type Checkpoint struct {
 // actionCheckpoint is the event.action of a checkpoint's record.
 const actionCheckpoint = "audit-checkpoint"
 
-// checkpointRecord returns the record of a checkpoint for what c has.
-func checkpointRecord(c *chain, now time.Time) []byte {
+// A checkpointRecord is the record of a checkpoint.
+type checkpointRecord struct {
+	// When it was made, UTC.
+	Time string `json:"@timestamp"`
+	// audit-checkpoint.
+	Action string `json:"event.action"`
+	// success.
+	Outcome string `json:"event.outcome"`
+	// ok.
+	Reason string `json:"event.reason"`
+	// The checkpoint: a signed note over all lines before this one.
+	Note string `json:"labels.checkpoint"`
+}
+
+// newCheckpoint returns the record of a checkpoint for what c has.
+func newCheckpoint(c *chain, now time.Time) []byte {
 	p := Checkpoint{Origin: c.origin, Sequence: c.last.sequence, Hash: c.last.hash, Time: now}
 	return checkpointLine(now, p.sign(c.key))
 }
 
 func checkpointLine(at time.Time, note string) []byte {
-	b, _ := json.Marshal(&struct { // texts are always encoded
-		Time    string `json:"@timestamp"`
-		Action  string `json:"event.action"`
-		Outcome string `json:"event.outcome"`
-		Reason  string `json:"event.reason"`
-		Note    string `json:"labels.checkpoint"`
-	}{stamp(at), actionCheckpoint, "success", "ok", note})
+	return ownLine(&checkpointRecord{stamp(at), actionCheckpoint, "success", "ok", note})
+}
+
+// ownLine encodes a record of the log's own, of texts and numbers, which always
+// can be.
+func ownLine(r any) []byte {
+	b, _ := json.Marshal(r)
 	return append(b, '\n')
 }
 

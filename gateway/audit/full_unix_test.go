@@ -36,7 +36,7 @@ func TestDiskFull(t *testing.T) {
 		t.Error(err)
 	}
 	got := lines(t, file)
-	if len(got) != 2 || got[0]["transaction.id"] != "before" || got[1]["transaction.id"] != "after" {
+	if len(got) != 3 || got[0]["transaction.id"] != "before" || got[1]["event.action"] != "audit-resumed" || got[1]["labels.count"] != 1.0 || got[2]["transaction.id"] != "after" {
 		t.Errorf("the file holds %v", got)
 	}
 }

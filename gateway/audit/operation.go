@@ -32,6 +32,8 @@ type Operation struct {
 	TargetID string `json:"user.target.id,omitempty"`
 	// That user's name, as the operator wrote it.
 	TargetName string `json:"user.target.name,omitempty"`
+	// In its place, with audit.names hashed, a keyed hash of it.
+	TargetHash string `json:"user.target.hash,omitempty"`
 	// The prefix that the call is about.
 	Source string `json:"labels.source,omitempty"`
 	// When what was closed opens by itself.
@@ -44,7 +46,7 @@ type Operation struct {
 
 // AppendOperation writes o and returns when it is on the disk.
 func (l *Log) AppendOperation(o *Operation) error {
-	line, err := o.line()
+	line, err := o.line(&l.names)
 	if err != nil {
 		return fmt.Errorf("encode audit record: %w", err)
 	}
@@ -52,8 +54,11 @@ func (l *Log) AppendOperation(o *Operation) error {
 }
 
 // line encodes the record as one line of JSON.
-func (o *Operation) line() ([]byte, error) {
+func (o *Operation) line(n *names) ([]byte, error) {
 	c := *o
+	if n.hashed && c.TargetName != "" {
+		c.TargetHash, c.TargetName = n.hash(c.TargetName), ""
+	}
 	texts := []*string{&c.Reason, &c.UserName, &c.TargetName, &c.Error}
 	for _, s := range texts {
 		*s = clean(*s)

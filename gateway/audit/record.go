@@ -16,7 +16,7 @@ import (
 type Record struct {
 	// When the request was received, UTC.
 	Time time.Time `json:"@timestamp"`
-	// What the exchange was: issue-token for a request that reached a trust endpoint, request for any other. The log's own lines are audit-checkpoint, with a note in labels.checkpoint that is signed over all lines before, and audit-recovered, which has length and hash of what a crash left of the line before.
+	// What the exchange was: issue-token for a request that reached a trust endpoint, request for any other.
 	Action string `json:"event.action"`
 	// success when a token was released, otherwise failure.
 	Outcome string `json:"event.outcome"`
@@ -54,8 +54,10 @@ type Record struct {
 	UserID string `json:"user.id,omitempty"`
 	// The account's name in the directory or, without a directory, the name typed, once its password was proven.
 	UserName string `json:"user.name,omitempty"`
-	// A keyed hash of a name that did not resolve, so that repeats are seen and a password typed as a name is not; the key lives as long as the process.
+	// A keyed hash of a name that did not resolve, so that repeats are seen and a password typed as a name is not; with audit.names hashed, of every name. The key is made of state.key, and lives as long as the process where there is none.
 	UserHash string `json:"user.hash,omitempty"`
+	// The length in characters of a name that did not resolve: 0, 1-8, 9-16, 17-32, 33-64 or 65+.
+	UserLength string `json:"labels.user_length,omitempty"`
 
 	// The application's name in the policy.
 	Application string `json:"service.target.name,omitempty"`
@@ -105,12 +107,20 @@ type Record struct {
 	Clipped bool `json:"labels.clipped,omitempty"`
 }
 
-// A Line is a record as it stands in the log, with its place in the chain.
+// A Line is a record as it stands in the log.
 type Line struct {
 	Record
+	Stamp
+}
 
+// A Stamp is what every line ends with: who wrote it, and its place in the chain.
+type Stamp struct {
 	// The name of this gateway's machine.
 	Host string `json:"host.name"`
+	// What keeps the machine's clock right: synchronized when its kernel says that something does, unsynchronized when it says that nothing does, unknown when it does not say.
+	Clock string `json:"labels.clock"`
+	// By how much the clock was stepped since the start, in milliseconds; forward is positive.
+	ClockOffset int64 `json:"labels.clock_offset_ms"`
 	// The number of the line in the chain, from 1. Files that follow each other by rotation are one chain.
 	Sequence uint64 `json:"event.sequence"`
 	// The event.hash of the line before, or zeros before the first.
@@ -129,8 +139,11 @@ const (
 // line encodes the record as one line of JSON. Texts that a client chose are
 // clipped, and characters that a terminal or a reader could take for markup
 // of its own are shown as escapes.
-func (r *Record) line() ([]byte, error) {
+func (r *Record) line(n *names) ([]byte, error) {
 	c := *r
+	if n.hashed && c.UserName != "" {
+		c.UserHash, c.UserName = n.hash(c.UserName), ""
+	}
 	for _, s := range []*string{&c.UserAgent, &c.UserName, &c.AppliesTo, &c.TokenType, &c.Error} {
 		*s = clean(*s)
 	}

@@ -149,12 +149,18 @@ func readTailOf(file string) (tail, error) {
 
 // A recovered is the record that seals what a crash left.
 type recovered struct {
-	Time    string `json:"@timestamp"`
-	Action  string `json:"event.action"`
+	// When the log was opened again, UTC.
+	Time string `json:"@timestamp"`
+	// audit-recovered.
+	Action string `json:"event.action"`
+	// unknown.
 	Outcome string `json:"event.outcome"`
-	Reason  string `json:"event.reason"`
-	Bytes   int64  `json:"labels.torn_bytes"`
-	Hash    string `json:"hash.sha256"`
+	// torn.
+	Reason string `json:"event.reason"`
+	// The length in bytes of what a crash left of the line before.
+	Bytes int64 `json:"labels.torn_bytes"`
+	// SHA-256 of that.
+	Hash string `json:"hash.sha256"`
 }
 
 // appendTorn ends the torn line and adds the record that says what it is.
@@ -167,8 +173,7 @@ func (c *chain) appendTorn(dst []byte, now time.Time) []byte {
 			Time: stamp(now), Action: actionRecovered, Outcome: "unknown", Reason: "torn",
 			Bytes: c.torn.bytes, Hash: fmt.Sprintf("%x", c.torn.hash),
 		}
-		b, _ := json.Marshal(&r) // texts and numbers are always encoded
-		dst = c.add(dst, append(b, '\n'))
+		dst = c.add(dst, ownLine(&r))
 		c.since++
 	}
 	c.torn = nil

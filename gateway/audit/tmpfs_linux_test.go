@@ -107,20 +107,23 @@ func TestReserve(t *testing.T) {
 	}
 	for write() == nil {
 	}
+	if l.Failing() == nil {
+		t.Error("a log that takes nothing does not say so")
+	}
 	t.Logf("full at %d bytes; %d more were taken", full, size()-full)
 	r := verify(t, audit.VerifyConfig{Files: []string{file}, Key: public()})
 	if r.Bad != nil || r.Unended || int(r.Lines) != written+r.Checkpoints {
 		t.Errorf("%+v %v, %d records were taken", r, r.Bad, written)
 	}
 	empty()
-	eventually(t, "open again", func() bool { return !l.Full() })
+	eventually(t, "open again", func() bool { return !l.Full() && l.Failing() == nil })
 	if err := write(); err != nil {
 		t.Error(err)
 	}
 	stop(t, l)
 	r = verify(t, audit.VerifyConfig{Files: []string{file}, Key: public()})
-	if r.Bad != nil || r.Unsealed != 0 || int(r.Lines) != written+r.Checkpoints+1 {
-		t.Errorf("%+v %v, %d records were taken, and one refusal", r, r.Bad, written)
+	if r.Bad != nil || r.Unsealed != 0 || int(r.Lines) != written+r.Checkpoints+2 {
+		t.Errorf("%+v %v, %d records were taken, and one refusal and one gap", r, r.Bad, written)
 	}
 	var s syscall.Stat_t
 	if err := syscall.Stat(file, &s); err != nil || s.Blocks*512 > s.Size+8192 {

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -44,8 +45,26 @@ type Report struct {
 	// Unended tells that the last line has no end: the gateway is writing it, or
 	// it was stopped there and did not start again.
 	Unended bool
+	// Purged is the record of the latest removal of old lines, nil without one:
+	// its Last and Hash say with which line the log may begin.
+	Purged *Purged
 	// Bad is the first line that is not as it was written, nil without one.
 	Bad *BadLine
+
+	before hash // of the line before the first
+}
+
+// A Purged says that lines up to one were removed, and by which line of the log.
+type Purged struct {
+	Last uint64
+	Hash [sha256.Size]byte
+	By   uint64
+	Time time.Time
+}
+
+// Lawful tells that the log begins where a purge left it, or before.
+func (r *Report) Lawful() bool {
+	return r.First <= 1 || r.Purged != nil && (r.First <= r.Purged.Last || r.First == r.Purged.Last+1 && r.before == r.Purged.Hash)
 }
 
 // A BadLine is where a log is not what was written.
@@ -309,7 +328,10 @@ func (v *verifier) line(l link, line []byte) {
 		v.count++
 	}
 	if v.report.Lines == 0 {
-		v.report.First = l.sequence
+		v.report.First, v.report.before = l.sequence, l.previous
+	}
+	if isPurge(line) {
+		v.report.Purged = readPurge(l, line)
 	}
 	v.report.Lines++
 	v.report.Last, v.last = l.sequence, l
