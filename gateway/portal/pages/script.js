@@ -1,0 +1,66 @@
+"use strict";
+// Passkeys, news of what waits, and the reader's own time. All else works
+// without this file.
+
+const token = form => form.querySelector("input[name=token]").value;
+
+// options asks the gateway for what the browser needs to know.
+async function options(path, form) {
+  const body = new URLSearchParams({ token: token(form) });
+  const answer = await fetch(path, { method: "POST", body, redirect: "error" });
+  if (!answer.ok) throw new Error(answer.status);
+  return answer.json();
+}
+
+// passkey fills a form with what a passkey says, and sends it.
+function passkey(button, field, ask) {
+  if (!window.PublicKeyCredential || !PublicKeyCredential.parseRequestOptionsFromJSON) return;
+  const form = button.closest("form");
+  const failed = form.querySelector("[data-passkey-failed]");
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    failed.hidden = true;
+    button.disabled = true;
+    try {
+      const given = await options(button.dataset.passkey || button.dataset.newPasskey, form);
+      const credential = await ask(given.options.publicKey);
+      form.elements.challenge.value = given.challenge;
+      form.elements[field].value = JSON.stringify(credential);
+      if (form.elements.code) form.elements.code.value = "";
+      HTMLFormElement.prototype.submit.call(form);
+    } catch {
+      failed.hidden = false;
+      button.disabled = false;
+    }
+  });
+}
+
+for (const b of document.querySelectorAll("[data-passkey]"))
+  passkey(b, "assertion", o => navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(o) }));
+for (const b of document.querySelectorAll("[data-new-passkey]"))
+  passkey(b, "attestation", o => navigator.credentials.create({ publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(o) }));
+
+for (const t of document.querySelectorAll("time[data-local]"))
+  t.textContent = new Date(t.dateTime).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+
+if (window.Intl && Intl.DisplayNames) {
+  const names = new Intl.DisplayNames([], { type: "region" });
+  for (const s of document.querySelectorAll("[data-country]"))
+    if (/^[A-Z]{2}$/.test(s.textContent)) s.textContent = names.of(s.textContent);
+}
+
+// What waits has changed: show it, unless the user is typing.
+const feed = document.body.dataset.events;
+if (feed) {
+  const events = new EventSource(feed);
+  events.addEventListener("waiting", e => {
+    if (e.data === document.body.dataset.seen) return;
+    const typing = [...document.querySelectorAll("main input:not([type=hidden])")].some(i => i.value);
+    if (!typing) location.reload();
+    else document.getElementById("news").hidden = false;
+  });
+  events.addEventListener("end", () => { events.close(); location.reload(); });
+  events.addEventListener("error", () => {
+    if (events.readyState === EventSource.CLOSED) document.getElementById("still").hidden = false;
+  });
+}

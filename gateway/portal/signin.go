@@ -1,0 +1,259 @@
+package portal
+
+import (
+	"errors"
+	"net/http"
+	"net/netip"
+	"slices"
+	"time"
+
+	"stsgate/gateway/account"
+	"stsgate/gateway/mfa/factor"
+	"stsgate/policy"
+)
+
+// anyFactor are all that may be typed into a form.
+const anyFactor = policy.TOTP | policy.RADIUS | policy.Recovery
+
+// A signInData is what the sign-in page shows.
+type signInData struct {
+	Name         string
+	PasskeyAlone bool
+}
+
+func (v *visit) signInPage() error {
+	if v.session.signedIn() {
+		return v.redirect("/")
+	}
+	return v.askPassword("")
+}
+
+// askPassword shows the sign-in page. What it says is the same whatever was
+// wrong (security.md, PORT-11).
+func (v *visit) askPassword(wrong string) error {
+	if v.id == "" {
+		v.id = newID()
+		setCookie(v.w, v.id) // what its forms are known by
+	}
+	s := shown{status: http.StatusOK, name: "sign-in", title: "Sign in", wrong: wrong, data: signInData{PasskeyAlone: v.p.c.PasskeyAlone}}
+	if wrong != "" {
+		s.status = http.StatusForbidden
+	}
+	return v.show(s)
+}
+
+const signInFailed = "That did not work. Check your user name and password and try again in a moment."
+
+// signIn takes a name and a password, which go where those of an exchange go.
+func (v *visit) signIn() error {
+	from := v.client.Addresses()
+	if len(from) == 0 {
+		return v.askPassword(signInFailed) // nobody knows whose request it is
+	}
+	pw := account.NewPassword([]byte(v.form.Get("password")))
+	defer pw.Wipe()
+	a, err := v.p.c.CheckPassword(v.ctx(), v.form.Get("name"), pw, from)
+	if err != nil && v.p.c.Down(err) {
+		return err
+	}
+	if err != nil {
+		return v.askPassword(signInFailed)
+	}
+	if err := v.begin(sessionOf(&a, v.now)); err != nil {
+		return err
+	}
+	return v.redirect("/sign-in/factor")
+}
+
+// A factorData is what a page shows that asks for a factor.
+type factorData struct {
+	Action, Text, Button string
+	Fields               []field
+	Factor               *need
+	Lost                 bool
+}
+
+// A field is one of a form that is sent again.
+type field struct{ Name, Value string }
+
+func (v *visit) factorPage() error {
+	if v.session.signedIn() {
+		return v.redirect("/")
+	}
+	return v.askFactor("")
+}
+
+// askFactor asks for the second factor of a sign-in. A user who has none goes
+// on to enrol one.
+func (v *visit) askFactor(wrong string) error {
+	n, err := v.need("Use a passkey", everyFactor)
+	if err != nil {
+		return err
+	}
+	if !n.HasCode && !n.HasPasskey {
+		return v.redirect("/enrol")
+	}
+	s := shown{status: http.StatusOK, name: "factor", title: "Confirm that it is you", wrong: wrong, data: factorData{
+		Action: "/sign-in/factor", Button: "Sign in", Factor: n, Lost: true,
+	}}
+	if wrong != "" {
+		s.status = http.StatusForbidden
+	}
+	return v.show(s)
+}
+
+func (v *visit) proveFactor() error {
+	proof, wrong, err := v.prove()
+	if err != nil {
+		return err
+	}
+	if wrong != "" {
+		if v.session.signedIn() {
+			return v.redirect("/")
+		}
+		return v.askFactor(wrong)
+	}
+	if err := v.step(proof); err != nil {
+		return err
+	}
+	return v.redirect("/")
+}
+
+// prove spends what a form brought to prove a factor with. What was wrong with
+// it is said in wrong, for the user, whose password is proven.
+func (v *visit) prove() (p factor.Proof, wrong string, err error) {
+	u := v.session.User
+	if assertion := v.form.Get("assertion"); assertion != "" {
+		p, err = v.assert(assertion)
+	} else {
+		code := account.NewPassword(cleanCode(v.form.Get("code")))
+		defer code.Wipe()
+		p, err = v.p.c.Factors.CheckCode(v.ctx(), u, code, anyFactor, v.source())
+	}
+	if err == nil {
+		return p, "", nil
+	}
+	wrong = whatWasWrong(err)
+	if wrong == "" {
+		return p, "", err
+	}
+	if err := v.record("factor", "", "failure"); err != nil {
+		return p, "", err
+	}
+	return p, wrong, nil
+}
+
+// whatWasWrong says it to the user; empty where it is not the user's fault.
+func whatWasWrong(err error) string {
+	if t, ok := errors.AsType[factor.Throttle](err); ok {
+		return "Too many wrong codes. None is taken for " + span(time.Until(t.Until)) + "."
+	}
+	switch {
+	case errors.Is(err, factor.ErrDown):
+		return ""
+	case errors.Is(err, factor.ErrReused):
+		return "That code was used before. Wait for the next one."
+	case errors.Is(err, factor.ErrDisabled):
+		return "Too many codes were wrong, so this device is not taken any more. Use another one, or ask your help desk for a binding code."
+	case errors.Is(err, factor.ErrOver):
+		return "That took too long. Please try again."
+	case errors.Is(err, factor.ErrWrong), errors.Is(err, factor.ErrMissing):
+		return "That code is not right."
+	}
+	return ""
+}
+
+// cleanCode drops what people put between the digits of a code.
+func cleanCode(s string) []byte {
+	return slices.DeleteFunc([]byte(s), func(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' })
+}
+
+// step goes on with a proven factor, under a new id (PORT-01). The time of the
+// sign-in stays: a session does not live longer by it.
+func (v *visit) step(p factor.Proof) error {
+	name := "sign-in"
+	if v.session.signedIn() {
+		name = "confirm"
+	}
+	s := *v.session
+	s.Proof = p
+	if err := v.begin(s); err != nil {
+		return err
+	}
+	return v.record(name, "", "success")
+}
+
+// brought tells that a form came with a factor, which may be of another kind than
+// the session's.
+func (v *visit) brought() bool {
+	return v.form.Get("code") != "" || v.form.Get("assertion") != ""
+}
+
+// freshen takes a factor along with a form whose route needs a fresh one, or
+// asks for it: the form is then sent again with what it had (PORT-02).
+func (v *visit) freshen(rt *route) (done bool, err error) {
+	wrong := ""
+	if v.brought() {
+		var p factor.Proof
+		if p, wrong, err = v.prove(); err != nil {
+			return false, err
+		}
+		if wrong == "" {
+			return true, v.step(p)
+		}
+	}
+	n, err := v.need("Confirm with a passkey", everyFactor)
+	if err != nil {
+		return false, err
+	}
+	d := factorData{
+		Action: rt.path, Button: "Confirm", Factor: n,
+		Text: "For this you must have shown within the last five minutes that it is you.",
+	}
+	for name, values := range v.form {
+		switch name {
+		case "token", "code", "assertion", "challenge":
+		default:
+			d.Fields = append(d.Fields, field{name, values[0]})
+		}
+	}
+	return false, v.show(shown{status: http.StatusForbidden, name: "factor", title: "Confirm that it is you", wrong: wrong, data: d})
+}
+
+func (v *visit) signOut() error {
+	if err := v.end(); err != nil {
+		return err
+	}
+	v.id = newID()
+	setCookie(v.w, v.id)
+	return v.done("/sign-in", "signed-out")
+}
+
+func (v *visit) signOutEverywhere() error {
+	if err := v.record("sign-out-everywhere", "", "unknown"); err != nil {
+		return err
+	}
+	if err := v.p.endAll(v.ctx(), v.session.User.ID); err != nil {
+		return err
+	}
+	return v.signOut()
+}
+
+// record writes down what the user does.
+func (v *visit) record(name, object, outcome string) error {
+	return v.p.c.Record(Act{
+		Name: name, User: v.session.User.ID, UserName: v.session.User.UPN, Address: v.address(), Object: object,
+		Factor: v.session.Proof, Outcome: outcome,
+	})
+}
+
+// address is where the user is; the zero Addr where it is not known.
+func (v *visit) address() netip.Addr {
+	if from := v.client.Addresses(); len(from) == 1 {
+		return from[0]
+	}
+	return netip.Addr{}
+}
+
+// source is who changes an authenticator.
+func (v *visit) source() factor.Source { return factor.Source{Address: v.address()} }
