@@ -1,0 +1,184 @@
+package mfa_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"stsgate/gateway/account"
+	"stsgate/gateway/mfa"
+	"stsgate/gateway/mfa/factor"
+	"stsgate/gateway/refusal"
+	"stsgate/policy"
+)
+
+// A party is a user at an address, asking for an application, and what was
+// told of the sign-in.
+type party struct {
+	user    string
+	app     *policy.Application
+	address netip.Addr
+	waits   <-chan result
+	id      string
+	number  string
+}
+
+func (p *party) request(s *site, m *policy.MFA) *mfa.Request {
+	r := s.request(m)
+	r.User.ID, r.Application, r.Address = p.user, p.app, p.address
+	r.Password = account.NewPassword([]byte("the same for all"))
+	return r
+}
+
+// MFA-01: 10,000 pairs sign in at the same time, with handles, numbers and
+// approvals of one used for the other. Nothing of one completes another.
+func TestBinding(t *testing.T) {
+	const pairs, together = 10_000, 100
+	random := rand.New(rand.NewPCG(1, 2))
+	var crossed, completed atomic.Int64
+	for first := 0; first < pairs; first += together {
+		bubble(t, func(t *testing.T) {
+			s := newSite(t, 3, nil, nil)
+			var all sync.WaitGroup
+			for i := range together {
+				order := random.Perm(4)
+				shape := []*policy.MFA{hold, challenge}[i%2]
+				all.Go(func() {
+					a, b := s.pair(first + i)
+					s.interleave(a, b, shape, order, &crossed, &completed)
+				})
+			}
+			all.Wait()
+		})
+	}
+	if n := crossed.Load(); n != 0 {
+		t.Errorf("%d of %d pairs completed across", n, pairs)
+	}
+	if n := completed.Load(); n != 2*pairs {
+		t.Errorf("%d of %d completed by themselves", n, 2*pairs)
+	}
+}
+
+// pair returns two parties that differ in user, in application, or in address.
+func (s *site) pair(i int) (a, b *party) {
+	user := func(n int) string { return fmt.Sprintf("%08x-0000-4000-8000-%012x", i, n) }
+	a = &party{user: user(1), app: payroll, address: netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})}
+	b = &party{user: user(2), app: a.app, address: a.address}
+	switch i % 3 {
+	case 1:
+		b.app = mailbox
+	case 2:
+		b.address = netip.AddrFrom4([4]byte{11, byte(i >> 16), byte(i >> 8), byte(i)})
+	}
+	return a, b
+}
+
+// interleave has both ask, then uses what each was told for the other, in an
+// order, and only then for itself.
+func (s *site) interleave(a, b *party, m *policy.MFA, order []int, crossed, completed *atomic.Int64) {
+	ctx := context.Background()
+	for i, p := range []*party{a, b} {
+		node := s.nodes[i]
+		if m == hold {
+			p.waits = start(node, p.request(s, m))
+		} else {
+			p.number = s.challenged(node, p.request(s, m))
+		}
+	}
+	time.Sleep(time.Second)
+	for i, p := range []*party{a, b} {
+		p.id = s.only(s.nodes[2-i], p.user).ID
+	}
+	decide := func(user, id, number string, proof factor.Proof) {
+		err := s.nodes[2].Decide(ctx, user, id, mfa.Decision{Verdict: mfa.Approve, Number: number, Factor: proof})
+		if err == nil {
+			crossed.Add(1)
+		}
+	}
+	for _, step := range order {
+		switch step {
+		case 0:
+			decide(b.user, a.id, a.number, passkey(b.user)) // a's prompt by b
+		case 1:
+			decide(a.user, b.id, b.number, passkey(a.user))
+		case 2:
+			decide(a.user, a.id, a.number, passkey(b.user)) // with b's factor
+		case 3:
+			if m == challenge {
+				decide(a.user, a.id, b.number, passkey(a.user)) // with b's number
+			} else {
+				decide(b.user, b.id, "", passkey(a.user))
+			}
+		}
+	}
+	for i, p := range []*party{a, b} {
+		other := []*party{b, a}[i]
+		if err := s.nodes[i].Decide(ctx, p.user, p.id, mfa.Decision{Verdict: mfa.Approve, Number: p.number, Factor: passkey(p.user)}); err != nil {
+			continue
+		}
+		// The other is no further: what it retries for does not pass.
+		if i == 0 {
+			r := other.request(s, m)
+			r.Start = time.Now().Add(-mfa.MaxHold)
+			if now(s.nodes[2], r).err == nil {
+				crossed.Add(1)
+			}
+		}
+		got := result{err: errors.New("nobody waits")}
+		if p.waits != nil {
+			got = <-p.waits
+		} else {
+			got = now(s.nodes[2], p.request(s, m))
+		}
+		if got.err == nil && got.proofs[0].Factor.User == p.user {
+			completed.Add(1)
+		}
+	}
+}
+
+// MFA-02: an attacker with the same password at another address waits too. The
+// victim approves hers, and 1,000 tries of the attacker are worth nothing.
+func TestAttackerElsewhere(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t, 3, nil, nil)
+		hers := start(s.nodes[0], s.request(hold))
+		synctest.Wait()
+		theirs := func() *mfa.Request { r := s.request(hold); r.Address = away; return r }
+		attack := start(s.nodes[1], theirs())
+		time.Sleep(time.Second)
+		if p := s.only(s.nodes[2], alice); p.Address.Addr() != home {
+			t.Fatalf("the portal shows %v", p.Address)
+		}
+		s.answer(s.nodes[2], alice, approve(alice))
+		want(t, "hers", <-hers, passed)
+		want(t, "the attacker's", <-attack, refusal.SecondFactorStopped)
+		for i := range 1000 {
+			r := s.unwaiting(theirs())
+			if got := now(s.nodes[i%3], r); got.err == nil {
+				t.Fatalf("try %d passed", i)
+			}
+		}
+	})
+}
+
+// An approval releases the answer that it was asked for, and no other (MFA-16).
+func TestAnswerIsBound(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t, 1, nil, nil)
+		r := s.request(hold)
+		waits := start(s.nodes[0], r)
+		synctest.Wait()
+		r.Answer = append(r.Answer[:len(r.Answer):len(r.Answer)], "changed"...)
+		s.answer(s.nodes[0], alice, approve(alice))
+		if got := <-waits; got.err == nil {
+			t.Error("another answer was released")
+		}
+	})
+}
