@@ -121,13 +121,17 @@ func (f *failures) fail(c class, now time.Time, l *Limits, m *macer) (locks bool
 	} else {
 		f.Wrong = append(f.Wrong, wrong{Mac: m.at(now), Sent: now})
 	}
+	return f.count(c, now, l)
+}
+
+func (f *failures) count(c class, now time.Time, l *Limits) (locks bool) {
 	if most := int(numClasses) * l.Failures; len(f.Wrong) > most {
 		f.Wrong = f.Wrong[len(f.Wrong)-most:]
 	}
 	k := &f.Chains[c]
 	*k = k.at(now, l)
 	k.Sent++
-	k.Last = now
+	k.Last = latest(k.Last, now)
 	if k.Sent < l.Failures || k.locked(now) {
 		return false
 	}

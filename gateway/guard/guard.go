@@ -68,6 +68,8 @@ type Guard struct {
 	mu      sync.Mutex
 	people  *lru[string, person]
 	lines   map[lineKey]*line
+	owed    map[string][]owed // by user
+	paying  map[string]bool
 	sources sources
 	surge   surge
 }
@@ -95,7 +97,7 @@ func New(c Config) (*Guard, error) {
 		began: time.Now(), seed: maphash.MakeSeed(),
 		counters: state.NewMirror(c.Store, state.Counters), locks: state.NewMirror(c.Store, state.Locks),
 		bans: state.NewMirror(c.Store, state.Bans), grants: state.NewMirror(c.Store, state.Grants),
-		people: newLRU[string, person](mostPeople), lines: map[lineKey]*line{}, sources: newSources(),
+		people: newLRU[string, person](mostPeople), lines: map[lineKey]*line{}, owed: map[string][]owed{}, paying: map[string]bool{}, sources: newSources(),
 	}
 	for _, p := range c.Exempt {
 		g.exempt.Insert(p)
@@ -115,6 +117,7 @@ func (g *Guard) Run(ctx context.Context) {
 	for _, m := range g.mirrors() {
 		all.Go(func() { m.Run(ctx) })
 	}
+	all.Go(func() { g.payAll(ctx) })
 	all.Wait()
 }
 

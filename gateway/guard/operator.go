@@ -97,9 +97,7 @@ func (g *Guard) changeFailures(ctx context.Context, user string, change func(*fa
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if p := g.people.get(user); p != nil {
-		p.lost = false
-	}
+	delete(g.owed, user)
 	return nil
 }
 

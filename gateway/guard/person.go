@@ -19,8 +19,6 @@ type person struct {
 	// mirror has it.
 	written   state.Record
 	writtenAt time.Time
-	// lost tells that written is not in the store, which did not take it.
-	lost bool
 }
 
 // mostHomes bounds the addresses that are kept in memory as familiar to a user.
@@ -39,13 +37,17 @@ func (p *person) cameFrom(a netip.Prefix) {
 	p.homes = p.homes[:min(len(p.homes), mostHomes)]
 }
 
+// wrote keeps what was written until the mirror has it.
+func (p *person) wrote(r state.Record, now time.Time) {
+	if r.Revision > p.written.Revision {
+		p.written, p.writtenAt = r, now
+	}
+}
+
 // overtakes tells whether what was written here is newer than what the mirror
 // has. A mirror that is fresh lacks nothing that is older than it may be; then
 // the record that it lacks was deleted, by an operator.
-func (p *person) overtakes(mirrored state.Record, now time.Time, l *Limits) bool {
-	if p.lost {
-		return now.Before(p.writtenAt.Add(l.Window))
-	}
+func (p *person) overtakes(mirrored state.Record, now time.Time) bool {
 	return p.written.Revision > mirrored.Revision && now.Before(p.writtenAt.Add(2*state.MaxAge))
 }
 
@@ -56,11 +58,7 @@ func (g *Guard) failuresOf(user string, now time.Time) (state.Record, *failures,
 	if err != nil {
 		return r, nil, err
 	}
-	if p := g.people.get(user); p != nil && p.overtakes(r, now, &g.limits) {
-		if p.lost { // the next write must not rest on it
-			f, err := parseFailures(p.written.Value)
-			return r, f, err
-		}
+	if p := g.people.get(user); p != nil && p.overtakes(r, now) {
 		r = p.written
 	}
 	f, err := parseFailures(r.Value)

@@ -99,6 +99,10 @@ func (t *Try) take(ctx context.Context) *refusal.Refusal {
 		t.class = familiar
 	}
 	for {
+		if err := t.g.pay(ctx, t.user); err != nil {
+			t.stop()
+			return stateDown(err)
+		}
 		changed, why := t.step(time.Now())
 		if changed == nil {
 			return why
@@ -122,6 +126,10 @@ func (t *Try) step(now time.Time) (<-chan struct{}, *refusal.Refusal) {
 	if err != nil {
 		t.quit()
 		return nil, stateDown(err)
+	}
+	if len(g.owed[t.user]) > 0 {
+		t.quit()
+		return nil, stateDown(errOwed)
 	}
 	if f.Held.stands(now) {
 		t.quit()
@@ -179,8 +187,8 @@ func (t *Try) quit() {
 
 // Settle says what became of the try. A wrong password has been counted on all
 // gateways when it returns; the error, a *refusal.Refusal for StateDown, is that
-// it could not be, and then it is counted on this one. Only the first call
-// counts.
+// it could not be, and until it is no other password of the user leaves this
+// gateway. Only the first call counts.
 func (t *Try) Settle(ctx context.Context, o Outcome) error {
 	if t.settled {
 		return nil

@@ -23,6 +23,7 @@ func (t *Try) countWrong(ctx context.Context, now time.Time) error {
 	g := t.g
 	r, vouched, err := t.before(now)
 	if err != nil {
+		t.after(r, err, now)
 		return err
 	}
 	locks := false
@@ -43,10 +44,14 @@ func (t *Try) countWrong(ctx context.Context, now time.Time) error {
 	}
 	t.after(written, err, now)
 	if err == nil && locks {
-		g.metrics.locks[t.class].Inc()
-		g.log.Warn("user locked", "user", t.user, "addresses", t.class.String())
+		g.tellLock(t.user, t.class)
 	}
 	return err
+}
+
+func (g *Guard) tellLock(user string, c class) {
+	g.metrics.locks[c].Inc()
+	g.log.Warn("user locked", "user", user, "addresses", c.String())
 }
 
 // errCounted says that another of many tries with a password that was right
@@ -68,25 +73,13 @@ func (t *Try) before(now time.Time) (state.Record, bool, error) {
 	return r, vouched, err
 }
 
-// after keeps what was written until the mirror has it. What could not be
-// written counts here at least.
+// after keeps what was written, and what could not be.
 func (t *Try) after(written state.Record, failed error, now time.Time) {
-	g := t.g
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	p := g.people.make(t.user)
-	if failed == nil {
-		if p.lost || written.Revision > p.written.Revision {
-			p.written, p.writtenAt, p.lost = written, now, false
-		}
+	t.g.mu.Lock()
+	defer t.g.mu.Unlock()
+	if failed != nil {
+		t.owe(now)
 		return
 	}
-	_, f, err := g.failuresOf(t.user, now)
-	if err != nil {
-		f = new(failures)
-	}
-	f.fail(t.class, now, &g.limits, &t.mac)
-	if value, err := json.Marshal(f); err == nil {
-		p.written.Value, p.writtenAt, p.lost = value, now, true
-	}
+	t.g.people.make(t.user).wrote(written, now)
 }
