@@ -20,9 +20,9 @@ import (
 	"stsgate/upstream/directory/directorytest"
 )
 
-// TestMain lets the scripts run this binary as stsgate.
+// TestMain lets tests run this binary as stsgate, and as a NATS server.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"stsgate": main})
+	testscript.Main(m, map[string]func(){"stsgate": main, "nats-server": natsServer})
 }
 
 // TestScripts runs the stories in testdata/scripts against the real program.

@@ -147,7 +147,8 @@ func (s *Store) connect(url string, options ...nats.Option) error {
 		nats.ReconnectWait(100*time.Millisecond),
 		// What was not sent is not sent later, when nobody waits for it.
 		nats.ReconnectBufSize(-1),
-		nats.PingInterval(5*time.Second),
+		// A server that fell silent is left for another after three seconds.
+		nats.PingInterval(time.Second),
 		nats.MaxPingsOutstanding(2),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			logger{s.c.Log}.Warnf("client: %v", err)
