@@ -144,16 +144,21 @@ func (v *Verifier) Accepts(user string, f policy.Factors) (policy.Factors, error
 	if e.Recovery != nil && len(e.Recovery.Hashes) > 0 {
 		has |= policy.Recovery
 	}
+	if v.radius != nil {
+		has |= policy.RADIUS
+	}
 	return has & f, nil
 }
 
 // CodeFactors returns the factors that a text can be a code of: six digits are
-// one of TOTP; sixteen letters and digits, with hyphens or without, a recovery
-// code.
+// one of TOTP, six to eight of RADIUS; sixteen letters and digits, with hyphens
+// or without, are a recovery code.
 func CodeFactors(text []byte) policy.Factors {
-	switch {
-	case len(text) == totpDigits && digits(text):
-		return policy.TOTP
+	switch n := len(text); {
+	case n == totpDigits && digits(text):
+		return policy.TOTP | policy.RADIUS
+	case n >= fewestDigits && n <= mostDigits && digits(text):
+		return policy.RADIUS
 	case plain(text, recoveryChars) != nil:
 		return policy.Recovery
 	}

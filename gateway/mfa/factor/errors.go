@@ -22,6 +22,8 @@ var (
 	// ErrCloned says that a passkey counts fewer uses than were seen of it:
 	// somebody may have a copy.
 	ErrCloned = errors.New("the passkey may have been copied")
+	// ErrChallenge says that the MFA server asks for more; it is a [*Challenge].
+	ErrChallenge = errors.New("the MFA server asks for more")
 	// ErrMissing says that the user has no such authenticator, or none of the
 	// factors that were asked for.
 	ErrMissing = errors.New("no such authenticator")

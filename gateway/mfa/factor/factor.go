@@ -46,6 +46,8 @@ type Config struct {
 	// port if it is not 443) of the page on which passkeys are used. Without
 	// them there are none.
 	RPID, Origin string
+	// RADIUS is the company's MFA server, nil for none.
+	RADIUS *RADIUSServers
 	// Notify queues what a user must hear of, durably, and may be called again
 	// with an event that it has (Event.ID). Nil tells nobody.
 	Notify  func(context.Context, Event) error
@@ -56,13 +58,15 @@ type Config struct {
 // A Verifier keeps the authenticators of users and checks their proofs. It is
 // safe for concurrent use.
 //
-// Calls end by the context's deadline, or after state.Deadline when it has none.
+// Calls end by the context's deadline. When it has none, the store has
+// state.Deadline, and the MFA server the time that it is configured to have.
 type Verifier struct {
 	store      state.Store
 	secret     []byte
 	issuer     string
 	notify     func(context.Context, Event) error
 	passkeys   *webauthn.WebAuthn // nil without an origin
+	radius     *radiusClient      // nil without a server
 	enrolments *state.Mirror
 	metrics    *metrics
 	log        *slog.Logger
@@ -92,7 +96,10 @@ func New(c Config) (*Verifier, error) {
 	if v.passkeys, err = newRelyingParty(c.RPID, c.Origin, c.Issuer); err != nil {
 		return nil, err
 	}
-	v.metrics, err = newMetrics(c.Metrics)
+	if v.metrics, err = newMetrics(c.Metrics); err != nil {
+		return nil, err
+	}
+	v.radius, err = newRADIUS(c.RADIUS, v.metrics.discarded)
 	return v, err
 }
 

@@ -1,7 +1,9 @@
 package factor
 
 import (
+	"bytes"
 	"crypto/subtle"
+	"slices"
 	"time"
 )
 
@@ -66,4 +68,17 @@ func wait(n int) time.Duration {
 		d *= 2
 	}
 	return min(d, longestWait)
+}
+
+// refund takes back what fail counted.
+func (g *guesses) refund(mac []byte) {
+	at := slices.IndexFunc(g.Wrong, func(w []byte) bool { return bytes.Equal(w, mac) })
+	if at < 0 {
+		return // forgotten by a success
+	}
+	g.Wrong = slices.Delete(g.Wrong, at, at+1)
+	if g.Failures%failuresToWait == 0 {
+		g.Until = time.Time{}
+	}
+	g.Failures--
 }

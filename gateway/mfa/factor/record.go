@@ -16,10 +16,11 @@ const version = 1
 
 // An enrolment is what is kept of a user.
 type enrolment struct {
-	Version  int       `json:"v"`
-	TOTP     *totp     `json:"totp,omitempty"`
-	Passkeys []passkey `json:"passkeys,omitempty"`
-	Recovery *recovery `json:"recovery,omitempty"`
+	Version  int         `json:"v"`
+	TOTP     *totp       `json:"totp,omitempty"`
+	Passkeys []passkey   `json:"passkeys,omitempty"`
+	Recovery *recovery   `json:"recovery,omitempty"`
+	RADIUS   *radiusUser `json:"radius,omitempty"`
 	// Handle is what passkeys know the user by.
 	Handle []byte `json:"handle,omitempty"`
 	// Reset is when an administrator took everything away. What was begun or
@@ -93,6 +94,9 @@ func (e *enrolment) all() []*bound {
 	if e.Recovery != nil {
 		all = append(all, &e.Recovery.bound)
 	}
+	if e.RADIUS != nil {
+		all = append(all, &e.RADIUS.bound)
+	}
 	return all
 }
 
@@ -150,6 +154,8 @@ func (e *enrolment) unbind(id string, by Source, now time.Time) {
 		e.Passkeys = slices.DeleteFunc(e.Passkeys, func(k passkey) bool { return k.ID == id })
 	case Recovery:
 		e.Recovery = nil
+	case RADIUS:
+		e.RADIUS = nil
 	}
 }
 
@@ -168,6 +174,9 @@ func (e *enrolment) list() []Authenticator {
 	}
 	if e.Recovery != nil {
 		list = append(list, e.Recovery.shown())
+	}
+	if e.RADIUS != nil {
+		list = append(list, e.RADIUS.shown())
 	}
 	slices.SortStableFunc(list, func(a, b Authenticator) int { return a.Bound.Compare(b.Bound) })
 	return list

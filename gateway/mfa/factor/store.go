@@ -101,3 +101,9 @@ func (v *Verifier) permits(ctx context.Context, user string, p Proof) error {
 	}
 	return e.permits(p, user, time.Now())
 }
+
+// after is a context for what must still be written when what was asked has
+// taken its time.
+func after(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), state.Deadline)
+}

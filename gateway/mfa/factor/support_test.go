@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -62,10 +63,7 @@ func newSite(t testing.TB, n int, store state.Store, change func(*factor.Config)
 func (s *site) add(store state.Store, change func(*factor.Config)) *factor.Verifier {
 	s.t.Helper()
 	s.metrics = prometheus.NewRegistry()
-	c := factor.Config{
-		Store: store, Secret: secret, Issuer: "Contoso", Notify: s.queue,
-		Metrics: s.metrics, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
-	}
+	c := config(func(c *factor.Config) { c.Store, c.Notify, c.Metrics = store, s.queue, s.metrics })
 	if change != nil {
 		change(&c)
 	}
@@ -84,6 +82,16 @@ func (s *site) add(store state.Store, change func(*factor.Config)) *factor.Verif
 	return v
 }
 
+// config is what a verifier needs, changed.
+func config(change func(*factor.Config)) factor.Config {
+	c := factor.Config{
+		Store: state.NewMemory(nil), Secret: secret, Issuer: "Contoso",
+		Metrics: prometheus.NewRegistry(), Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	}
+	change(&c)
+	return c
+}
+
 func (s *site) queue(_ context.Context, e factor.Event) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,6 +107,28 @@ func (s *site) events() []factor.Event {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]factor.Event(nil), s.told...)
+}
+
+// metric is the value of the last node's series that has these values of labels.
+func (s *site) metric(name string, labels ...string) float64 {
+	s.t.Helper()
+	families, err := s.metrics.Gather()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.Metric {
+			var values []string
+			for _, l := range m.Label {
+				values = append(values, l.GetValue())
+			}
+			if f.GetName() == name && slices.Equal(values, labels) {
+				return m.Counter.GetValue()
+			}
+		}
+	}
+	s.t.Fatalf("no %s of %q", name, labels)
+	return 0
 }
 
 // whats are what happened, as one line.
