@@ -36,7 +36,7 @@ var may = []struct {
 	{"stsgate/gateway/mfa/factor", []string{"stsgate/gateway/account", "stsgate/gateway/state", "stsgate/policy"}},
 	{"stsgate/gateway/mfa", []string{"stsgate/gateway/mfa/factor", "stsgate/gateway/mfa/knock", "stsgate/gateway/account", "stsgate/gateway/refusal", "stsgate/gateway/state", "stsgate/policy"}},
 	{"stsgate/gateway/guard", []string{"stsgate/gateway/account", "stsgate/gateway/refusal", "stsgate/gateway/state"}},
-	{"stsgate/gateway/admin", []string{"stsgate/gateway/account", "stsgate/gateway/audit", "stsgate/gateway/guard"}},
+	{"stsgate/gateway/admin", []string{"stsgate/gateway/account", "stsgate/gateway/audit", "stsgate/gateway/guard", "stsgate/gateway/mfa/factor", "stsgate/gateway/state"}},
 	{"stsgate/gateway/portal", []string{"stsgate/gateway/mfa", "stsgate/gateway/mfa/factor", "stsgate/gateway/mfa/knock", "stsgate/gateway/account", "stsgate/gateway/clientip", "stsgate/gateway/state", "stsgate/policy"}},
 	{"stsgate/gateway/wstrust", []string{"stsgate/gateway/soap", "stsgate/gateway/account"}},
 	{"stsgate/gateway/mex", []string{"stsgate/gateway/refusal", "stsgate/gateway/soap", "stsgate/gateway/wstrust"}},

@@ -20,7 +20,7 @@ func (d *daemon) listenOperators() error {
 	if d.c.Admin.Socket == "" {
 		return nil
 	}
-	c := admin.DeskConfig{Guard: d.keeper.guard, Record: d.audit.AppendOperation, Log: d.log}
+	c := admin.DeskConfig{Guard: d.keeper.guard, Factors: d.keeper.factors, Store: d.keeper.sealed, Record: d.audit.AppendOperation, Log: d.log}
 	if d.parts.directory != nil {
 		c.Lookup = d.parts.directory.Lookup
 	}

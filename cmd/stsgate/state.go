@@ -25,6 +25,7 @@ type keeper struct {
 	guard   *guard.Guard
 	factors *factor.Verifier
 	store   *jetstream.Store // nil where state is kept in this process
+	sealed  *state.Sealed    // that, or nil
 	stop    context.CancelFunc
 	running sync.WaitGroup
 }
@@ -114,7 +115,8 @@ func (m *keeper) open(c *config.State, p *parts, registry prometheus.Registerer,
 	if err != nil {
 		return nil, err
 	}
-	return state.Seal(m.store, p.stateKeys), nil
+	m.sealed = state.Seal(m.store, p.stateKeys)
+	return m.sealed, nil
 }
 
 func cluster(c *config.NATS, p *parts) *jetstream.Cluster {

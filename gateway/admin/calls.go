@@ -11,6 +11,9 @@ const (
 	BanList   = "ban-list"
 	BanAdd    = "ban-add"
 	BanRemove = "ban-remove"
+	// Backup answers with a stream, and RestoreStore takes one behind its value.
+	Backup       = "backup"
+	RestoreStore = "restore"
 )
 
 // A Close asks to lock or ban somebody, or to end that.

@@ -19,11 +19,16 @@ import (
 	"stsgate/gateway/account"
 	"stsgate/gateway/audit"
 	"stsgate/gateway/guard"
+	"stsgate/gateway/mfa/factor"
+	"stsgate/gateway/state"
 )
 
-// DeskConfig configures a Desk. All fields are required but Lookup.
+// DeskConfig configures a Desk. All fields are required but Lookup and Store.
 type DeskConfig struct {
-	Guard *guard.Guard
+	Guard   *guard.Guard
+	Factors *factor.Verifier
+	// Store is what is backed up; nil where state is kept in this process.
+	Store *state.Sealed
 	// Lookup asks the directory; nil without one.
 	Lookup func(context.Context, account.Name) (account.Account, error)
 	// Record has a record on the disk when it returns. What cannot be recorded
@@ -45,8 +50,8 @@ type answering func(*call, *http.Request) (any, error)
 
 // NewDesk returns a desk.
 func NewDesk(c DeskConfig) (*Desk, error) {
-	if c.Guard == nil || c.Record == nil || c.Log == nil {
-		return nil, errors.New("admin: guard, record and log are required")
+	if c.Guard == nil || c.Factors == nil || c.Record == nil || c.Log == nil {
+		return nil, errors.New("admin: guard, factors, record and log are required")
 	}
 	d := &Desk{c: c}
 	d.calls = map[string]answering{
@@ -56,6 +61,7 @@ func NewDesk(c DeskConfig) (*Desk, error) {
 		BanList:   takes((*call).banList),
 		BanAdd:    takes((*call).banAdd),
 		BanRemove: takes((*call).banRemove),
+		Backup:    takes((*call).backup), RestoreStore: (*call).restore,
 	}
 	return d, nil
 }
@@ -84,6 +90,7 @@ func (d *Desk) Server() *http.Server {
 // A call is one call while it is answered.
 type call struct {
 	desk    *Desk
+	w       http.ResponseWriter // for its deadlines
 	by      peer
 	record  audit.Operation
 	changed bool // a record says that a change was begun
@@ -108,7 +115,7 @@ func (d *Desk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	var id [16]byte
 	rand.Read(id[:])
-	c := &call{desk: d, by: by, record: audit.Operation{
+	c := &call{desk: d, w: w, by: by, record: audit.Operation{
 		Time: time.Now().UTC(), Action: name, Call: hex.EncodeToString(id[:]), UserID: strconv.Itoa(by.uid), UserName: by.name, PID: by.pid,
 	}}
 	out, err := answer(c, r)
@@ -117,6 +124,10 @@ func (d *Desk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		reply(w, cmp.Or(statusOf(err), http.StatusUnprocessableEntity), failed{err.Error()})
+		return
+	}
+	if s, ok := out.(stream); ok {
+		s.send(w)
 		return
 	}
 	reply(w, http.StatusOK, out)

@@ -22,6 +22,7 @@ import (
 	"stsgate/gateway/admin"
 	"stsgate/gateway/audit"
 	"stsgate/gateway/guard"
+	"stsgate/gateway/mfa/factor"
 	"stsgate/gateway/state"
 )
 
@@ -29,8 +30,10 @@ const alice = "0f8fad5b-d9cb-469f-a165-70867728950e"
 
 // An office is a desk that listens, and what it wrote.
 type office struct {
-	client admin.Client
-	guard  *guard.Guard
+	client  admin.Client
+	guard   *guard.Guard
+	factors *factor.Verifier
+	store   *state.Sealed
 
 	mu      sync.Mutex
 	records []audit.Operation
@@ -58,19 +61,31 @@ func (o *office) outcomes() string {
 	return strings.Join(all, ", ")
 }
 
-func openOffice(t *testing.T) *office {
+func openOffice(t *testing.T) *office { return openOfficeWith(t, state.NewKey()) }
+
+// openOfficeWith has an empty store that is sealed with the keys of a file.
+func openOfficeWith(t *testing.T, keys []byte) *office {
 	t.Helper()
 	o := &office{client: admin.Client{Socket: filepath.Join(folder(t), "admin.sock")}}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	var err error
+	k, err := state.ParseKeys(keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.store = state.Seal(state.NewMemory(nil), k)
+	secret := make([]byte, 32)
 	o.guard, err = guard.New(guard.Config{
-		Limits: guard.Defaults(), Store: state.NewMemory(nil), Metrics: prometheus.NewRegistry(), Log: log,
+		Limits: guard.Defaults(), Store: o.store, Secret: secret, Metrics: prometheus.NewRegistry(), Log: log,
 		Exempt: []netip.Prefix{netip.MustParsePrefix("198.51.100.7/32")},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	desk, err := admin.NewDesk(admin.DeskConfig{Guard: o.guard, Lookup: lookup, Record: o.record, Log: log})
+	o.factors, err = factor.New(factor.Config{Store: o.store, Secret: secret, Metrics: prometheus.NewRegistry(), Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	desk, err := admin.NewDesk(admin.DeskConfig{Guard: o.guard, Factors: o.factors, Store: o.store, Lookup: lookup, Record: o.record, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -147,7 +147,11 @@ func (g *Guard) Locks(ctx context.Context) ([]Closed, error) {
 	}
 	for _, r := range blocks {
 		var b block
-		p, e := parsePrefixName(strings.TrimPrefix(r.Key.Parts()[0], "source-"))
+		name, ok := strings.CutPrefix(r.Key.Parts()[0], "source-")
+		if !ok {
+			continue // of others
+		}
+		p, e := parsePrefixName(name)
 		if e = errors.Join(e, json.Unmarshal(r.Value, &b)); e != nil {
 			err = errors.Join(err, fmt.Errorf("%s: %w", r.Key, e))
 		} else if now.Before(b.Until) {
