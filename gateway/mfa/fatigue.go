@@ -147,6 +147,6 @@ func (s *Service) notify(ctx context.Context, n knock.Notice) {
 		return
 	}
 	if err := s.c.Notify(context.WithoutCancel(ctx), n); err != nil {
-		s.c.Log.Error("a user is not told what happened", "user", n.To.ID, "what", n.What.String(), "err", err)
+		s.c.Log.Error("a user is not told what happened", "user", n.To.ID, "what", string(n.What), "err", err)
 	}
 }

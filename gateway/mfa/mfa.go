@@ -50,6 +50,8 @@ type Config struct {
 	Factors *factor.Verifier
 	// Knock tells a user that something waits. It must not block. Nil tells nobody.
 	Knock func(knock.Prompt)
+	// Know remembers where a user is told. Nil remembers nobody.
+	Know func(context.Context, knock.Recipient)
 	// Notify tells a user what happened, durably. Nil tells nobody.
 	Notify func(context.Context, knock.Notice) error
 	// Families are the names of clients' software, for metrics.

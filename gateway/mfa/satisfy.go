@@ -59,6 +59,9 @@ func (c *claim) run(ctx context.Context) error {
 	if err := c.granted(ctx); err != nil {
 		return err
 	}
+	if c.s.c.Know != nil {
+		c.s.c.Know(ctx, c.to())
+	}
 	if err := c.ask(ctx); err != nil {
 		return err
 	}

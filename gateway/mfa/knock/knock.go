@@ -1,15 +1,26 @@
 // Package knock tells users that something waits for their answer, and what
 // happened to their authenticators: by webhook and by mail.
 //
-// A knock is sent once, never blocks a sign-in and is never a factor. A notice
+// A prompt is told once, by this gateway, and never blocks a sign-in. A notice
 // is queued in the store before the caller goes on, and delivered at least once
-// by any gateway (security.md, MFA-12).
+// by any gateway (security.md, MFA-12). Neither is ever a factor.
 //
-// Texts hold what configuration, directory and clock say and nothing that a
+// Texts hold what configuration, directory and clock say, and nothing that a
 // client chose (MFA-22).
 package knock
 
-import "time"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"stsgate/gateway/state"
+)
 
 // A Recipient is who is told.
 type Recipient struct {
@@ -28,35 +39,178 @@ type Prompt struct {
 	At                 time.Time
 }
 
-// A What says what a notice tells.
-type What uint8
-
-// What notices tell.
-const (
-	// PromptsStopped: five sign-ins in a row were not approved.
-	PromptsStopped What = iota + 1
-	// Disowned: the user said that a sign-in was somebody else's.
-	Disowned
-
-	numWhats
-)
-
-var whatNames = [numWhats]string{PromptsStopped: "prompts-stopped", Disowned: "not-me"}
-
-// String returns the name that templates and logs have.
-func (w What) String() string {
-	if w < numWhats {
-		return whatNames[w]
-	}
-	return ""
-}
-
 // A Notice is what a user must hear of.
 type Notice struct {
+	// ID is unique, and the same when a notice is given twice.
+	ID   string    `json:"id"`
 	What What      `json:"what"`
 	To   Recipient `json:"to"`
-	// Application and Place are of a sign-in, empty for what is of none.
+	// Application and Place are of a sign-in, Factor of an authenticator; empty
+	// for what is of none.
 	Application string    `json:"application,omitzero"`
 	Place       string    `json:"place,omitzero"`
+	Factor      string    `json:"factor,omitzero"`
 	At          time.Time `json:"at"`
+}
+
+// Config configures a Service. Store, Portal, Metrics and Log are needed.
+type Config struct {
+	Store state.Store
+	// Portal is the address of the portal.
+	Portal string
+	// Webhooks and SMTP are how users are told. Without any, nobody is.
+	Webhooks []Webhook
+	SMTP     *SMTP
+	Metrics  prometheus.Registerer
+	Log      *slog.Logger
+}
+
+// A Service tells users. It is safe for concurrent use.
+type Service struct {
+	store    state.Store
+	portal   string
+	channels []*channel
+	metrics  *metrics
+	log      *slog.Logger
+	wake     chan struct{} // holds a token when there may be notices
+
+	mu   sync.Mutex
+	book map[string]Recipient // of whom the store knows
+}
+
+// A channel is one way to tell users.
+type channel struct {
+	name    string
+	prompts bool          // and not only notices
+	queue   chan *message // of prompts
+	send    func(context.Context, *message) error
+}
+
+const (
+	// queued is how many prompts wait for a channel, and workers how many it is
+	// given at a time.
+	queued  = 256
+	workers = 4
+	// promptTime bounds the tries of a prompt: its client does not wait longer.
+	promptTime = 20 * time.Second
+	// tryTime bounds one try.
+	tryTime = 8 * time.Second
+)
+
+// errUnreachable says that the user has no address on a channel.
+var errUnreachable = errors.New("the user has no address there")
+
+// New returns a service. The error says what is wrong with a webhook or with SMTP.
+func New(c Config) (*Service, error) {
+	if c.Store == nil || c.Portal == "" || c.Metrics == nil || c.Log == nil {
+		return nil, errors.New("knock: Store, Portal, Metrics and Log are needed")
+	}
+	s := &Service{store: c.Store, portal: c.Portal, log: c.Log, wake: make(chan struct{}, 1), book: map[string]Recipient{}}
+	var errs []error
+	names := map[string]bool{}
+	add := func(ch *channel, err error) {
+		if err != nil {
+			errs = append(errs, err)
+			return
+		}
+		if names[ch.name] {
+			errs = append(errs, fmt.Errorf("knock: two channels are named %q", ch.name))
+		}
+		names[ch.name] = true
+		ch.queue = make(chan *message, queued)
+		s.channels = append(s.channels, ch)
+	}
+	for i := range c.Webhooks {
+		add(c.Webhooks[i].channel(c.Portal))
+	}
+	if c.SMTP != nil {
+		add(c.SMTP.channel())
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	var err error
+	s.metrics, err = newMetrics(c.Metrics, s)
+	return s, err
+}
+
+// Run delivers until ctx ends.
+func (s *Service) Run(ctx context.Context) {
+	var all sync.WaitGroup
+	for _, ch := range s.channels {
+		for range workers {
+			all.Go(func() { s.work(ctx, ch) })
+		}
+	}
+	all.Go(func() { s.deliverAll(ctx) })
+	all.Wait()
+}
+
+// Knock tells a user that something waits. It never blocks; what a channel has
+// no room for is dropped and counted.
+func (s *Service) Knock(p Prompt) {
+	m := s.prompt(p)
+	for _, ch := range s.channels {
+		if !ch.prompts {
+			continue
+		}
+		select {
+		case ch.queue <- m:
+		default:
+			s.metrics.count(ch, "dropped")
+		}
+	}
+}
+
+func (s *Service) work(ctx context.Context, ch *channel) {
+	for {
+		select {
+		case m := <-ch.queue:
+			s.tell(ctx, ch, m)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// tell gives a prompt to a channel, three times at the most and for as long as
+// it is of use.
+func (s *Service) tell(ctx context.Context, ch *channel, m *message) {
+	ctx, done := context.WithDeadline(ctx, m.at.Add(promptTime))
+	defer done()
+	var err error
+	for wait := time.Duration(0); wait <= 4*time.Second && ctx.Err() == nil; wait = 4*wait + time.Second {
+		pause(ctx, wait)
+		if err = try(ctx, ch, m); err == nil || errors.Is(err, errUnreachable) {
+			break
+		}
+	}
+	s.note(ch, m, err)
+}
+
+func try(ctx context.Context, ch *channel, m *message) error {
+	ctx, done := context.WithTimeout(ctx, tryTime)
+	defer done()
+	return ch.send(ctx, m)
+}
+
+// note counts what became of a message.
+func (s *Service) note(ch *channel, m *message, err error) {
+	switch {
+	case err == nil:
+		s.metrics.count(ch, "sent")
+	case errors.Is(err, errUnreachable):
+		s.metrics.count(ch, "unreachable")
+		s.log.Warn("a user cannot be told", "user", m.to.ID, "channel", ch.name, "what", string(m.what), "err", err)
+	default:
+		s.metrics.count(ch, "failed")
+		s.log.Warn("a user is not told", "user", m.to.ID, "channel", ch.name, "what", string(m.what), "err", err)
+	}
+}
+
+// pause returns after a while, or when ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	ctx, stop := context.WithTimeout(ctx, d)
+	defer stop()
+	<-ctx.Done()
 }

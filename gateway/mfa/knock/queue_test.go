@@ -1,0 +1,107 @@
+package knock_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"stsgate/gateway/mfa/knock"
+	"stsgate/gateway/state"
+	"stsgate/gateway/state/statetest"
+)
+
+func notice(id string) knock.Notice {
+	return knock.Notice{ID: id, What: knock.Bound, To: she, Factor: "totp", At: time.Now()}
+}
+
+// MFA-12: a notice is in the store when Notify returns, and whatever gateway
+// lives delivers it, once where nothing fails.
+func TestNoticeIsDelivered(t *testing.T) {
+	r := receive(t, nil)
+	store := state.NewMemory(nil)
+	c := knock.Config{Store: store, Webhooks: []knock.Webhook{r.webhook("chat")}}
+	died := newService(t, c) // and never runs
+	for i := range 20 {
+		if err := died.Notify(t.Context(), notice(fmt.Sprint(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := died.Notify(t.Context(), notice("0")); err != nil {
+		t.Errorf("the same once more: %v", err)
+	}
+	for range 3 {
+		run(t, c)
+	}
+	eventually(t, "all delivered", func() bool {
+		left, err := store.List(t.Context(), state.Notices.Key("notice"))
+		return err == nil && len(left) == 0
+	})
+	if n := len(r.all()); n != 20 {
+		t.Errorf("posted %d times, want 20", n)
+	}
+	if body := r.all()[0].body; !strings.Contains(body, `"event":"bound"`) || !strings.Contains(body, "An authenticator (totp) was added to your account.") {
+		t.Errorf("posted %s", body)
+	}
+}
+
+// A channel that fails gets it later, and the others not again.
+func TestNoticeIsTriedAgain(t *testing.T) {
+	good := receive(t, nil)
+	bad := receive(t, func(n int, w http.ResponseWriter, _ *http.Request) {
+		if n == 1 {
+			w.WriteHeader(http.StatusBadGateway)
+		}
+	})
+	s := run(t, knock.Config{Webhooks: []knock.Webhook{good.webhook("good"), bad.webhook("bad")}})
+	if err := s.Notify(t.Context(), notice("")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "delivered", func() bool { return s.count(t, "bad", "sent") == 1 })
+	if n, m := len(good.all()), len(bad.all()); n != 1 || m != 2 {
+		t.Errorf("posted %d and %d times, want 1 and 2", n, m)
+	}
+}
+
+// A notice that could not be queued is not taken.
+func TestNoticeNeedsTheStore(t *testing.T) {
+	r := receive(t, nil)
+	store := &statetest.Faulty{Store: state.NewMemory(nil)}
+	s := newService(t, knock.Config{Store: store, Webhooks: []knock.Webhook{r.webhook("chat")}})
+	for _, f := range []statetest.Fault{statetest.Fail, statetest.FailPersisted, statetest.FailLost} {
+		store.Break(func(string, state.Key) statetest.Fault { return f })
+		if err := s.Notify(t.Context(), notice(fmt.Sprint(f))); err == nil {
+			t.Errorf("fault %v: taken", f)
+		} else if f != statetest.Fail && !errors.Is(err, state.ErrUnknown) {
+			t.Errorf("fault %v: %v", f, err)
+		}
+	}
+	if err := s.Notify(t.Context(), knock.Notice{What: "news", To: she}); err == nil {
+		t.Error("a notice of nothing was taken")
+	}
+	if err := newService(t, knock.Config{}).Notify(t.Context(), notice("")); err != nil {
+		t.Errorf("without channels: %v", err)
+	}
+}
+
+// A notice that only names its user goes to where the user was last known to be
+// told, on any gateway.
+func TestKnownRecipients(t *testing.T) {
+	r := receive(t, nil)
+	c := knock.Config{Store: state.NewMemory(nil), Webhooks: []knock.Webhook{r.webhook("chat")}}
+	first, second := newService(t, c), run(t, c)
+	first.Know(t.Context(), knock.Recipient{ID: alice, Name: "old@contoso.example", Mail: "old@contoso.example"})
+	first.Know(t.Context(), she)
+	first.Know(t.Context(), knock.Recipient{ID: alice}) // tells nothing
+	n := notice("")
+	n.To = knock.Recipient{ID: alice}
+	if err := second.Notify(t.Context(), n); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "posted", func() bool { return len(r.all()) == 1 })
+	if body := r.all()[0].body; !strings.Contains(body, `"mail":"alice@contoso.example"`) {
+		t.Errorf("posted %s", body)
+	}
+}
