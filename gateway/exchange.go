@@ -120,6 +120,8 @@ func (x *exchange) safely(ctx context.Context) (err error) {
 			cause = re.Error()
 		}
 		x.panicked = true
+		x.g.panics.add(time.Now())
+		x.g.metrics.panics.Inc()
 		x.g.c.Log.Error("panic in an exchange", "transaction", x.id, "stack", string(debug.Stack()), "err", cause)
 		err = refusal.New(refusal.Internal, "%s", cause)
 	}()

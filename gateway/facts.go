@@ -250,6 +250,11 @@ func (x *exchange) answerable() error {
 	case x.g.c.Issuer == nil:
 		return refusal.New(refusal.Internal, "policy issues and there is no issuer")
 	}
+	if x.g.c.Issuing != nil {
+		if err := x.g.c.Issuing(); err != nil {
+			return refusal.New(refusal.IssuerFailed, "nothing is issued: %w", err)
+		}
+	}
 	return Issuable(x.request)
 }
 

@@ -15,7 +15,6 @@ package gateway
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -101,6 +100,10 @@ type Config struct {
 	// Record are the facts that cost a look-up and stand in the record whether
 	// or not a rule asks for them.
 	Record policy.FactSet
+	// Issuing reports why nothing may be issued now: a clock that was stepped, a
+	// signing certificate that has expired. Nil is that nothing ever stands against
+	// it.
+	Issuing func() error
 	// Audit is written before a client hears anything.
 	Audit *audit.Log
 	// MaxBody is the largest body that is read, in bytes; BodyTimeout bounds
@@ -117,8 +120,8 @@ type Gateway struct {
 	metrics *metrics
 	pool    sync.Pool // of *exchange, wiped
 	port    string    // of the public URL, empty for 443
-	hashKey [32]byte  // for names that did not resolve
 	rates   rates
+	panics  panics
 }
 
 // New returns a gateway that answers for endpoints.
@@ -139,7 +142,6 @@ func New(c Config, endpoints []Endpoint) (*Gateway, error) {
 		return nil, fmt.Errorf("gateway: public URL: %w", err)
 	}
 	g := &Gateway{c: c, port: public.Port()}
-	rand.Read(g.hashKey[:])
 	g.rates.passed = make(map[rateKey][]time.Time)
 	if g.metrics, err = newMetrics(c.Metrics, endpoints, c.Policy); err != nil {
 		return nil, err

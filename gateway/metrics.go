@@ -20,6 +20,7 @@ type metrics struct {
 	durations     *prometheus.HistogramVec
 	inFlight      prometheus.Gauge
 	auditFailures prometheus.Counter
+	panics        prometheus.Counter
 	reportOnly    *reportOnly
 	tolerated     map[wstrust.Tolerance]prometheus.Counter
 }
@@ -43,6 +44,10 @@ func newMetrics(reg prometheus.Registerer, endpoints []Endpoint, live *policy.Li
 			Name: "stsgate_audit_failures_total",
 			Help: "Audit records that could not be written. An exchange without its record is refused.",
 		}),
+		panics: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "stsgate_panics_total",
+			Help: "Exchanges that a fault of the gateway ended. Each was refused.",
+		}),
 		reportOnly: newReportOnly(live),
 		tolerated:  map[wstrust.Tolerance]prometheus.Counter{},
 	}
@@ -58,7 +63,7 @@ func newMetrics(reg prometheus.Registerer, endpoints []Endpoint, live *policy.Li
 			m.durations.WithLabelValues(e.Path, answer)
 		}
 	}
-	for _, c := range []prometheus.Collector{m.exchanges, m.durations, m.inFlight, m.auditFailures, m.reportOnly, tolerated} {
+	for _, c := range []prometheus.Collector{m.exchanges, m.durations, m.inFlight, m.auditFailures, m.panics, m.reportOnly, tolerated} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}

@@ -2,15 +2,12 @@ package gateway
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/hex"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
 	"strconv"
-	"strings"
 	"time"
 
 	"stsgate/gateway/audit"
@@ -106,7 +103,7 @@ func (x *exchange) auditDecision(r *audit.Record) {
 	}
 	d := &x.decision
 	r.Effect, r.SecondFactor = d.Effect.String(), d.Obligations.SecondFactor
-	r.Facts = x.facts.AppendJSON(make([]byte, 0, usualFacts), x.read)
+	r.Facts = x.recordedFacts().AppendJSON(make([]byte, 0, usualFacts), x.recorded())
 	r.Rule, r.Reported = d.Rule, ruleNames(d.Reported)
 	for rule := range d.Obligations.Rules() {
 		r.Requires = append(r.Requires, rule.Name)
@@ -117,6 +114,25 @@ func (x *exchange) auditDecision(r *audit.Record) {
 	if d.Application != nil {
 		r.Application = d.Application.Name
 	}
+}
+
+// recordedFacts are the facts without whatever names a user, where names are
+// hashed. What a rule needs of them is then not read for a replay.
+func (x *exchange) recordedFacts() *policy.Facts {
+	if !x.g.c.Audit.HashesNames() {
+		return &x.facts
+	}
+	f := x.facts
+	f.User.SAM = ""
+	return &f
+}
+
+// recorded are the facts that stand in the record.
+func (x *exchange) recorded() policy.FactSet {
+	if !x.g.c.Audit.HashesNames() {
+		return x.read
+	}
+	return x.read.Without(policy.UserName, policy.DelegationOnBehalfOf, policy.DelegationActAs)
 }
 
 func ruleNames(rules []*policy.Rule) []string {
@@ -145,9 +161,7 @@ func (x *exchange) auditRequest(r *audit.Record, err error) {
 	case x.g.c.Directory == nil && (err == nil || refusal.Of(err) == refusal.FarmDenied || refusal.Of(err) == refusal.FarmUnknownApplication):
 		r.UserName = x.request.Username
 	default:
-		mac := hmac.New(sha256.New, x.g.hashKey[:])
-		io.WriteString(mac, strings.ToLower(x.request.Username))
-		r.UserHash = hex.EncodeToString(mac.Sum(nil)[:16])
+		r.UserHash, r.UserLength = x.g.c.Audit.HashName(x.request.Username)
 	}
 }
 

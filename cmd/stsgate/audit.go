@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -28,11 +30,16 @@ func (auditVerbs) Help() string {
 // openAudit opens the log and registers what is known of it.
 func (d *daemon) openAudit(registry *prometheus.Registry) (err error) {
 	c := audit.Config{
-		File: d.c.Audit.File, Host: hostname(), Reserve: int64(d.c.Audit.Reserve), Wrote: d.metrics.auditWrote,
+		File: d.c.Audit.File, Host: hostname(), Clock: d.clockState, HashNames: d.c.Audit.Names == config.HashedNames, Reserve: int64(d.c.Audit.Reserve), Wrote: d.metrics.auditWrote,
 		Key: d.parts.auditKey, Origin: d.c.Host + "/" + hostname(),
 	}
 	if k := d.c.Audit.Checkpoints; k != nil {
 		c.Checkpoints = k.File
+	}
+	if d.parts.stateKeys != nil {
+		if c.NameKey, err = d.parts.stateKeys.Derive("audit: names"); err != nil {
+			return err
+		}
 	}
 	if d.audit, err = audit.Open(c); err != nil {
 		return err
@@ -46,6 +53,45 @@ func (d *daemon) openAudit(registry *prometheus.Registry) (err error) {
 		}
 	}
 	return d.registerAudit(registry)
+}
+
+// auditing reports why records cannot be written.
+func (d *daemon) auditing() error {
+	if err := d.audit.Failing(); err != nil {
+		return err
+	}
+	if d.audit.Full() {
+		return errors.New("the disk is full")
+	}
+	return nil
+}
+
+// purge removes old files of the audit log, now and every hour.
+func (d *daemon) purge(ctx context.Context) {
+	c := audit.PurgeConfig{Keep: d.c.Audit.Retention, Hold: d.c.Audit.File + ".hold"}
+	if c.Keep == 0 {
+		return
+	}
+	if d.syslog != nil {
+		c.Sent = d.syslog.Sent
+	}
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	for {
+		n, err := d.audit.Purge(c, time.Now())
+		if err != nil {
+			d.log.Error("old files of the audit log were not removed", "err", err)
+		}
+		if n > 0 {
+			d.log.Info("old files of the audit log were removed", "files", n)
+			continue // there may be more
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // syslogTLS says whom the receiver of the audit log must be vouched for by.
@@ -191,8 +237,12 @@ func (v *auditVerify) Run(c *console) error {
 
 // remarks prints what a reader should know of a log that is good.
 func (v *auditVerify) remarks(c *console, r *audit.Report) {
-	if r.First > 1 {
-		fmt.Fprintf(c.out, "what precedes line %d is not in these files\n", r.First)
+	switch {
+	case r.First <= 1:
+	case r.Lawful():
+		fmt.Fprintf(c.out, "what precedes line %d was removed on purpose at %s, as line %d says\n", r.First, r.Purged.Time.UTC().Format(time.RFC3339), r.Purged.By)
+	default:
+		fmt.Fprintf(c.out, "what precedes line %d is not in these files, and no line says that it was removed on purpose\n", r.First)
 	}
 	if r.Recovered > 0 {
 		fmt.Fprintf(c.out, "%d times a crash left a torn line, which was sealed\n", r.Recovered)

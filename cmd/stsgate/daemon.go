@@ -19,6 +19,7 @@ import (
 	"stsgate/gateway/admin"
 	"stsgate/gateway/audit"
 	"stsgate/gateway/clientip"
+	"stsgate/gateway/clock"
 	"stsgate/gateway/config"
 	"stsgate/gateway/edge"
 	"stsgate/policy"
@@ -37,6 +38,7 @@ type daemon struct {
 	live    *policy.Live
 	farm    *adfs.Farm // nil without a farm
 	issuer  *issuer.Issuer
+	clock   *clock.Watch
 	audit   *audit.Log
 	syslog  *audit.Syslog // nil without a receiver
 	keeper  *keeper
@@ -73,6 +75,9 @@ func newDaemon(c *config.Config, log *slog.Logger) (_ *daemon, err error) {
 	if err = d.parts.ldap.Register(registry); err != nil {
 		return nil, err
 	}
+	if d.clock, err = watchClock(clock.Config{}, registry, log); err != nil {
+		return nil, err
+	}
 	if err = d.openAudit(registry); err != nil {
 		return nil, err
 	}
@@ -107,6 +112,7 @@ func (d *daemon) buildGateway(registry *prometheus.Registry) (err error) {
 		Places:      d.parts.places,
 		Guard:       d.keeper.guard,
 		Record:      recorded(d.c),
+		Issuing:     d.issuing,
 		Audit:       d.audit,
 		MaxBody:     int64(d.c.Limits.Body),
 		BodyTimeout: d.c.Timeouts.Body,
@@ -222,6 +228,8 @@ func (d *daemon) run(ctx context.Context) error {
 		go func() { failed <- p.server.Serve(p.listener) }()
 	}
 	go d.watchDirectory(ctx)
+	go d.clock.Run(ctx)
+	go d.purge(ctx)
 	var err error
 	select {
 	case <-ctx.Done():
@@ -289,7 +297,13 @@ func (d *daemon) checks() []admin.Check {
 	if d.stopped.Load() {
 		draining = errors.New("stopping")
 	}
-	all := []admin.Check{admin.NewCheck("draining", draining), admin.NewCheck("state", d.keeper.guard.Ready())}
+	all := []admin.Check{
+		admin.NewCheck("draining", draining), admin.NewCheck("state", d.keeper.guard.Ready()), admin.NewCheck("audit", d.auditing()),
+		admin.NewCheck("clock", d.clock.Ready()), admin.NewCheck("panics", d.gateway.Sound()), d.metrics.policyCheck(),
+	}
+	if d.issuer != nil {
+		all = append(all, admin.NewCheck("signing", d.signing()))
+	}
 	if d.farm != nil {
 		var err error
 		if !d.farm.Healthy() {

@@ -49,8 +49,15 @@ var (
 // A usageError is about arguments that are no use.
 type usageError struct{ error }
 
+// An unstartable is about files that the gateway cannot start with. Its exit code
+// is one that a supervisor does not try again for (EX_CONFIG of sysexits.h).
+type unstartable struct{ mistakes }
+
+const exitUnstartable = 78
+
 // run runs the program and returns its exit code: 0, 1 for what the verb found
-// or could not do, 2 for arguments that are no use.
+// or could not do, 2 for arguments that are no use, 78 for a gateway that its
+// files keep from starting.
 func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	c := &console{program: args[0], in: in, out: out, err: errOut}
 	exited := -1
@@ -80,6 +87,10 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 		return 0
 	case errors.Is(err, errOpen):
 		return 2
+	}
+	if _, ok := errors.AsType[unstartable](err); ok {
+		fmt.Fprintln(errOut, err)
+		return exitUnstartable
 	}
 	if _, ok := errors.AsType[mistakes](err); ok {
 		fmt.Fprintln(errOut, err)

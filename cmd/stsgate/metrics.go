@@ -3,11 +3,13 @@ package main
 import (
 	"fmt"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"stsgate/gateway/admin"
 	"stsgate/policy"
 )
 
@@ -21,6 +23,7 @@ type metrics struct {
 	lastTime    prometheus.Gauge
 	notAfter    *prometheus.GaugeVec
 	placesBuilt *prometheus.GaugeVec
+	refused     atomic.Pointer[string] // why the last reload was, nil when it was not
 }
 
 func newMetrics(reg *prometheus.Registry) (*metrics, error) {
@@ -85,6 +88,7 @@ func (m *metrics) loaded(p *parts, set *policy.Set, now time.Time) {
 	m.policy.Reset()
 	m.policy.WithLabelValues(set.Revision()).Set(1)
 	m.lastSuccess.Set(1)
+	m.refused.Store(nil)
 	m.lastTime.Set(float64(now.Unix()))
 	for i, c := range p.certificates {
 		m.notAfter.WithLabelValues(fmt.Sprintf("listen-%d", i)).Set(float64(c.Expiry().Unix()))
@@ -103,8 +107,20 @@ func (m *metrics) reloaded(weakened int, err error) {
 	if err != nil {
 		m.reloads.WithLabelValues("failure").Inc()
 		m.lastSuccess.Set(0)
+		why := err.Error()
+		m.refused.Store(&why)
 		return
 	}
 	m.reloads.WithLabelValues("success").Inc()
 	m.weakened.Add(float64(weakened))
+}
+
+// policyCheck says whether the files are what is in force. It is well either way:
+// what was good goes on.
+func (m *metrics) policyCheck() admin.Check {
+	c := admin.NewCheck("policy", nil)
+	if why := m.refused.Load(); why != nil {
+		c.Error = "the last reload was refused, and what was before is in force: " + *why
+	}
+	return c
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -23,7 +24,8 @@ type runVerb struct {
 func (runVerb) Help() string {
 	return `SIGHUP reloads policy, certificates, users and places, and opens the audit log again; what is
 wrong is logged and the old stays in force. SIGTERM stops taking connections, answers what was begun,
-and exits.
+and exits. The exit code is 78 where configuration, policy or what they name keep it from starting:
+another try would end the same way.
 
 Examples:
   stsgate run -c /etc/stsgate/stsgate.yaml
@@ -36,9 +38,12 @@ func (v *runVerb) Run(c *console) error {
 	defer s.release()
 	cfg, err := config.Load(v.Config)
 	if err != nil {
-		return mistakes{err}
+		return unstartable{mistakes{err}}
 	}
 	d, err := newDaemon(cfg, newLog(c.err, cfg))
+	if m, ok := errors.AsType[mistakes](err); ok {
+		return unstartable{m}
+	}
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"stsgate/gateway/audit/audittest"
 	"stsgate/testdata"
 	"stsgate/upstream/adfs/adfstest"
 	"stsgate/upstream/directory/directorytest"
@@ -135,6 +136,13 @@ func (s *story) leaks() error {
 		b, err := os.ReadFile(path)
 		if err != nil {
 			return err
+		}
+		if filepath.Ext(path) == ".jsonl" && filepath.Base(path) == "audit.jsonl" {
+			var wrong error
+			audittest.CheckLines(b, func(line []byte, err error) { wrong = fmt.Errorf("the audit line %s: %w", line, err) })
+			if wrong != nil {
+				return wrong
+			}
 		}
 		for _, what := range banned {
 			if what != "" && bytes.Contains(b, []byte(what)) {

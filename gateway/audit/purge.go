@@ -93,6 +93,9 @@ func (l *Log) outdated(c PurgeConfig, now time.Time) ([]*segment, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(files) < 2 { // the log alone, which may be a device
+		return nil, nil
+	}
 	all, err := openSegments(files)
 	if err != nil {
 		return nil, err

@@ -80,6 +80,9 @@ func (s *Syslog) Waiting() uint64 {
 	return last - min(last, sent)
 }
 
+// Sent is the number of the last line of which it is known that it was received.
+func (s *Syslog) Sent() uint64 { return s.sent.Load() }
+
 // Close ends it; what was not received is sent after the next start.
 func (s *Syslog) Close() {
 	s.stop()

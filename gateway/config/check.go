@@ -32,6 +32,9 @@ func (d *decoder) check(c *Config) {
 		d.checkDirectory(c.Directory)
 	}
 	d.checkSyslog(c.Audit.Syslog)
+	if r := c.Audit.Retention; r != 0 && (r < 24*time.Hour || r > 87600*time.Hour) {
+		d.checkf("audit.retention", "want 0, or 24h to 87600h, got %v", r)
+	}
 	d.checkState(c.State)
 	d.checkGuard(&c.Guard)
 	d.sizes(c)

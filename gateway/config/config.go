@@ -297,6 +297,20 @@ type Audit struct {
 	// those that a rule in force asks for; or all, so that stsgate policy replay
 	// can try rules that ask for others. Default: used. Takes effect on restart.
 	Facts AuditFacts `yaml:"facts"`
+	// Names says how names of users stand in records: clear, as the directory has
+	// them; or hashed, by a keyed hash alone and without the facts that name
+	// somebody, so that a name can be matched by its hash and read by nobody. The
+	// directory's GUID stands there either way. The hash is the same over restarts
+	// and on all gateways where there is a state.key. A name that did not resolve
+	// is always hashed. Default: clear. Takes effect on restart.
+	Names AuditNames `yaml:"names"`
+	// Retention is for how long lines are kept. Files that were rotated away beside
+	// the log, are not compressed, and whose last line is older, are removed once
+	// an hour, which is recorded before; none while a file exists that has the
+	// log's name and .hold behind it, and none whose lines syslog did not get. 0
+	// removes nothing. Default: 9600h, which is 400 days, 0 or from 24h to 87600h.
+	// Takes effect on restart.
+	Retention time.Duration `yaml:"retention"`
 	// Reserve is the room on the disk that is kept behind the file, in bytes or
 	// with KiB or MiB, for the records of requests that are under way when
 	// the disk is full; then no other is taken until there is room again. Default:
@@ -430,7 +444,7 @@ func Defaults() *Config {
 			Requests: 1000, RequestsPerSource: 250,
 		},
 		Timeouts: Timeouts{Header: 5 * time.Second, Body: 10 * time.Second, Idle: 60 * time.Second, Drain: 70 * time.Second},
-		Audit:    Audit{Facts: UsedFacts, Reserve: 64 << 20, Checkpoints: new(Checkpoints), Syslog: new(Syslog)},
+		Audit:    Audit{Facts: UsedFacts, Names: ClearNames, Retention: 400 * 24 * time.Hour, Reserve: 64 << 20, Checkpoints: new(Checkpoints), Syslog: new(Syslog)},
 		Log:      Log{Level: "info"},
 	}
 }
@@ -482,6 +496,17 @@ const (
 	UsedFacts AuditFacts = "used"
 	AllFacts  AuditFacts = "all"
 )
+
+// AuditNames says how names stand in an audit record.
+type AuditNames string
+
+// The values of AuditNames.
+const (
+	ClearNames  AuditNames = "clear"
+	HashedNames AuditNames = "hashed"
+)
+
+func (AuditNames) words() []string { return []string{string(ClearNames), string(HashedNames)} }
 
 func (AuditFacts) words() []string { return []string{string(UsedFacts), string(AllFacts)} }
 

@@ -91,7 +91,7 @@ func TestLoadMinimal(t *testing.T) {
 		}},
 		Policy: in("policies"),
 		Guard:  usualGuard,
-		Audit:  config.Audit{File: in("audit.jsonl"), Facts: config.UsedFacts, Reserve: 64 << 20},
+		Audit:  config.Audit{File: in("audit.jsonl"), Facts: config.UsedFacts, Names: config.ClearNames, Retention: 9600 * time.Hour, Reserve: 64 << 20},
 		Limits: config.Limits{
 			Body: 65536, Headers: 16384, Connections: 10_000, ConnectionsPerSource: 2000,
 			Handshakes: 1000, HandshakesPerSource: 100, Requests: 1000, RequestsPerSource: 250,
@@ -157,7 +157,7 @@ func TestLoadFull(t *testing.T) {
 			Mode: config.ReportOnly, Failures: 5, Window: time.Hour, LongestLock: 2 * time.Hour, Probe: 10 * time.Minute,
 			SprayUsers: 20, SprayWindow: 5 * time.Minute, Block: 10 * time.Minute, LongestBlock: 20 * time.Minute, SurgeUsers: 100,
 		},
-		Audit: config.Audit{File: "/var/log/stsgate/audit.jsonl", Facts: config.AllFacts, Reserve: 16 << 20,
+		Audit: config.Audit{File: "/var/log/stsgate/audit.jsonl", Facts: config.AllFacts, Names: config.HashedNames, Retention: 48 * time.Hour, Reserve: 16 << 20,
 			Checkpoints: &config.Checkpoints{Key: in("audit.key"), File: "/mnt/elsewhere/gw1.jsonl"},
 			Syslog:      &config.Syslog{Address: "siem.contoso.example:6514", CA: in("adfs-ca.pem"), Certificate: in("tls.crt"), Key: in("tls.key")}},
 		Limits: config.Limits{
