@@ -215,6 +215,28 @@ func TestTorn(t *testing.T) {
 	}
 }
 
+// AUD-04: a log that starts with torn lines that were sealed before starts too.
+func TestTornAgain(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "audit.jsonl")
+	for i := range 5 {
+		l := start(t, dir)
+		add(t, l, fmt.Sprint("round", i), 2)
+		stop(t, l)
+		fi, err := os.Stat(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(file, fi.Size()-100); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop(t, start(t, dir))
+	if r := verify(t, audit.VerifyConfig{Files: []string{file}, Key: public()}); r.Bad != nil || r.Recovered != 5 {
+		t.Errorf("%+v, %v", *r, r.Bad)
+	}
+}
+
 // A torn line that was sealed cannot be changed, and what was not torn by a crash
 // cannot be passed off as torn: whoever changes a line and has the gateway start
 // again is found.

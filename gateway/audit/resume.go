@@ -86,6 +86,7 @@ func readTail(f io.ReaderAt, size int64) (tail, error) {
 			if n = seam(b, t.last); n == 0 {
 				break
 			}
+			b = b[n:]
 			continue
 		}
 		t.last, t.checkpoint = next, isCheckpoint(b[:n])
