@@ -25,6 +25,7 @@ func (d *decoder) check(c *Config) {
 		}
 	}
 	d.checkPortal(c.Portal, c.Host)
+	d.checkMFA(&c.MFA, c.Portal)
 	d.checkAdmin(&c.Admin)
 	d.checkEndpoints(c.Endpoints)
 	d.checkUpstream(c)

@@ -40,6 +40,8 @@ type Config struct {
 	// Portal has the users' own pages: their second factors, and what waits for
 	// them. Default: absent, no such pages. Takes effect on restart.
 	Portal *Portal `yaml:"portal"`
+	// MFA is how a second factor is asked for. Takes effect on restart.
+	MFA MFA `yaml:"mfa"`
 	// Clients says whose word about a client's address is believed. Takes
 	// effect on restart.
 	Clients Clients `yaml:"clients"`
@@ -425,6 +427,7 @@ func Defaults() *Config {
 		Admin:     Admin{Address: "127.0.0.1:9090"},
 		Probe:     &Probe{},
 		Portal:    defaultPortal(),
+		MFA:       defaultMFA(),
 		Clients:   Clients{ExchangeOnline: &Prefixes{}},
 		Endpoints: presetADFS(),
 		Upstream: Upstream{

@@ -89,6 +89,7 @@ func TestLoadMinimal(t *testing.T) {
 			Nodes: []string{"https://10.0.0.11"}, CA: in("adfs-ca.pem"), Probe: config.ProbeAuto,
 			Timeouts: config.ADFSTimeouts{Dial: 3 * time.Second, Answer: 20 * time.Second},
 		}},
+		MFA:    config.MFA{Hold: config.Hold{Default: 45 * time.Second}, Separator: ","},
 		Policy: in("policies"),
 		Guard:  usualGuard,
 		Audit:  config.Audit{File: in("audit.jsonl"), Facts: config.UsedFacts, Names: config.ClearNames, Retention: 9600 * time.Hour, Reserve: 64 << 20},
@@ -128,6 +129,18 @@ func TestLoadFull(t *testing.T) {
 			Host: "approve.contoso.example", URL: "https://approve.contoso.example:8443",
 			TLS:            &config.PortalTLS{Certificate: tls.Certificate, Key: tls.Key},
 			FirstEnrolment: &config.FirstEnrolment{Networks: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}, Until: "2027-01-31"},
+		},
+		MFA: config.MFA{
+			Hold: config.Hold{Default: 30 * time.Second, Families: []config.FamilyHold{{Family: "msal-net", Wait: time.Minute}, {Family: "zeep"}}}, Separator: "::",
+			Webhooks: []config.Webhook{
+				{Name: "chat", URL: "https://chat.contoso.example/hooks/1", Form: "generic", Secret: in("state.key"), NoticesOnly: true, CA: in("adfs-ca.pem")},
+				{Name: "own", URL: "http://127.0.0.1:8099/", Template: in("audit.key"), Topic: "stsgate"},
+			},
+			SMTP: &config.SMTP{
+				Address: "mail.contoso.example:465", TLS: config.ImplicitTLS, From: "stsgate <stsgate@contoso.example>", Username: "stsgate", Password: in("audit.key"),
+				NoticesOnly: true, CA: in("adfs-ca.pem"),
+			},
+			RADIUS: &config.RADIUS{Servers: []string{"mfa1.contoso.example:1812"}, Secret: in("audit.key"), Name: config.SAM, NAS: "gate", Timeout: time.Minute, Tries: 1},
 		},
 		Clients: config.Clients{
 			Proxies: []netip.Prefix{
