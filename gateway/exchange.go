@@ -37,6 +37,10 @@ type exchange struct {
 	head     wstrust.Inbound  // admit; lacks Body and Now
 	body     []byte           // admit
 	request  *wstrust.Request // parse
+	message  messageKey       // repeat
+	open     bool             // repeat: what comes again joins this exchange
+	joined   *outcome         // what those that joined wait for; g.repeats guards it
+	repeated *outcome         // repeat: the outcome of the first, which is this one's too
 	name     account.Name     // gather: as typed, in parts
 	account  account.Account  // gather; zero unless facts.User is known
 	facts    policy.Facts     // gather
@@ -61,7 +65,11 @@ func (g *Gateway) exchange(w http.ResponseWriter, r *http.Request, e Endpoint) {
 	defer x.end()
 	err := x.safely(r.Context())
 	err = x.record(err)
-	x.respond(err)
+	a := x.reply(err)
+	if o := g.repeats.answered(x, a, err); o != nil {
+		defer o.release()
+	}
+	a.write(w)
 	x.over = !x.panicked
 }
 
@@ -86,6 +94,9 @@ func (x *exchange) run(ctx context.Context) error {
 	if err := x.parse(); err != nil {
 		return err // one strict scan of the bytes
 	}
+	if again, err := x.repeat(ctx); again {
+		return err // what came before gets the same answer
+	}
 	x.gather(ctx) // what policy may ask about
 	if err := x.decide(ctx); err != nil {
 		return err // the password of a denied request goes nowhere
@@ -93,6 +104,7 @@ func (x *exchange) run(ctx context.Context) error {
 	if err := x.prove(ctx); err != nil {
 		return err // the first factor
 	}
+	ctx = x.staying(ctx) // while anybody waits
 	if err := x.check(ctx); err != nil {
 		return err // who was proven is who was decided on
 	}
@@ -131,6 +143,10 @@ func (x *exchange) safely(ctx context.Context) (err error) {
 // end wipes the exchange, and gives its memory back: never that of one which
 // panicked, since nobody knows what still refers to it.
 func (x *exchange) end() {
+	if x.open {
+		x.g.repeats.abandon(x)
+	}
+	x.disown()
 	x.wipe()
 	if !x.over {
 		return

@@ -36,6 +36,7 @@ rules: [{name: all, match: everyone, allow: {}}]
 			return readAnswer(bytes.Clone(sealed), r)
 		}
 		g.ask(modern, nil)
+		time.Sleep(later)
 		g.ask(modern, nil)
 		for i, want := range []map[string]any{
 			{"rule.ruleset": first.Revision(), "event.reason": "answer-mismatch", "service.target.name": "microsoft-365", "rule.name": "staff"},

@@ -6,3 +6,13 @@ import "time"
 func (g *Gateway) Passed(rule, user string) {
 	g.rates.passed[rateKey{rule, user}] = []time.Time{time.Now()}
 }
+
+// MostFaults is how many faults are kept to be repeated.
+const MostFaults = mostFaults
+
+// Faults returns how many are.
+func (g *Gateway) Faults() int {
+	g.repeats.mu.Lock()
+	defer g.repeats.mu.Unlock()
+	return len(g.repeats.faults)
+}

@@ -151,7 +151,10 @@ func (s *sts) Authenticate(ctx context.Context, name account.Name, p account.Pas
 	return a, nil
 }
 
-func (s *sts) Issue(_ context.Context, _ *wstrust.Request, g *wstrust.Grant) (*wstrust.Issued, error) {
+func (s *sts) Issue(ctx context.Context, _ *wstrust.Request, g *wstrust.Grant) (*wstrust.Issued, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	s.mu.Lock()
 	s.granted = append(s.granted, g)
 	s.mu.Unlock()

@@ -178,7 +178,7 @@ func TestForwardedRecord(t *testing.T) {
 			if got, want := r["labels.report_only"] != nil, s.trust == wstrust.V2005; got != want {
 				t.Errorf("got the rule in report-only %v, want %v", got, want)
 			}
-			if len(r) != 31 && len(r) != 32 {
+			if len(r) != 33 && len(r) != 34 {
 				t.Errorf("got %d fields: %v", len(r), r)
 			}
 		})

@@ -121,6 +121,7 @@ type Gateway struct {
 	pool    sync.Pool // of *exchange, wiped
 	port    string    // of the public URL, empty for 443
 	rates   rates
+	repeats *repeats
 	panics  panics
 }
 
@@ -141,7 +142,7 @@ func New(c Config, endpoints []Endpoint) (*Gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gateway: public URL: %w", err)
 	}
-	g := &Gateway{c: c, port: public.Port()}
+	g := &Gateway{c: c, port: public.Port(), repeats: newRepeats()}
 	g.rates.passed = make(map[rateKey][]time.Time)
 	if g.metrics, err = newMetrics(c.Metrics, endpoints, c.Policy); err != nil {
 		return nil, err

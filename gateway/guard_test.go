@@ -29,9 +29,19 @@ import (
 // newGuard returns a guard that follows its store until the test ends.
 func newGuard(t testing.TB, store state.Store, reportOnly bool) *guard.Guard {
 	t.Helper()
-	g, err := guard.New(guard.Config{
-		Limits: guard.Defaults(), ReportOnly: reportOnly, Store: store, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
-	})
+	return runGuard(t, guard.Config{Store: store, ReportOnly: reportOnly})
+}
+
+// newSharedGuard returns one that shares what it keeps with others.
+func newSharedGuard(t testing.TB, store state.Store) *guard.Guard {
+	t.Helper()
+	return runGuard(t, guard.Config{Store: store, Secret: []byte("thirty-two bytes for these tests")})
+}
+
+func runGuard(t testing.TB, c guard.Config) *guard.Guard {
+	t.Helper()
+	c.Limits, c.Metrics, c.Log = guard.Defaults(), prometheus.NewRegistry(), slog.New(slog.DiscardHandler)
+	g, err := guard.New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,6 +126,7 @@ func TestKnownWrong(t *testing.T) {
 		g := newGate(t, nil)
 		g.farm.answers(testdata.Message(t, "fault/adfs-id3242-13.xml"))
 		first := g.ask(modern, guess(0, cloud))
+		time.Sleep(later)
 		second := g.ask(modern, guess(0, cloud))
 		if len(g.farm.asked) != 1 {
 			t.Errorf("the farm was asked %d times, want 1", len(g.farm.asked))

@@ -215,6 +215,7 @@ func TestRequiredClaim(t *testing.T) {
 		a := alice
 		a.Attributes = map[string][]string{"badge": {"4711"}}
 		g.directory.byName[a.UPN] = a
+		time.Sleep(later)
 		g.ask(modern, badge)
 		all := g.records()
 		if all[0]["event.reason"] != "issuer-failed" || all[1]["event.reason"] != "ok" || len(g.sts.granted) != 1 {

@@ -22,6 +22,7 @@ type metrics struct {
 	auditFailures prometheus.Counter
 	panics        prometheus.Counter
 	reportOnly    *reportOnly
+	repeats       map[string]prometheus.Counter
 	tolerated     map[wstrust.Tolerance]prometheus.Counter
 }
 
@@ -50,11 +51,19 @@ func newMetrics(reg prometheus.Registerer, endpoints []Endpoint, live *policy.Li
 		}),
 		reportOnly: newReportOnly(live),
 		tolerated:  map[wstrust.Tolerance]prometheus.Counter{},
+		repeats:    map[string]prometheus.Counter{},
 	}
 	tolerated := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "stsgate_tolerated_total",
 		Help: "Messages with a deviation from the specifications that is accepted, by its name.",
 	}, []string{"tolerance"})
+	repeats := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "stsgate_repeats_total",
+		Help: "Messages that a client sent again and that got the answer of the first, by what they followed: a message that was unanswered, or one that got a fault within 5 seconds.",
+	}, []string{"of"})
+	for _, of := range []string{ofUnanswered, ofFault} {
+		m.repeats[of] = repeats.WithLabelValues(of)
+	}
 	for _, t := range wstrust.Tolerances() {
 		m.tolerated[t] = tolerated.WithLabelValues(t.String())
 	}
@@ -63,7 +72,7 @@ func newMetrics(reg prometheus.Registerer, endpoints []Endpoint, live *policy.Li
 			m.durations.WithLabelValues(e.Path, answer)
 		}
 	}
-	for _, c := range []prometheus.Collector{m.exchanges, m.durations, m.inFlight, m.auditFailures, m.panics, m.reportOnly, tolerated} {
+	for _, c := range []prometheus.Collector{m.exchanges, m.durations, m.inFlight, m.auditFailures, m.panics, m.reportOnly, tolerated, repeats} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}

@@ -3,16 +3,13 @@ package gateway
 import (
 	"context"
 	"encoding/hex"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"strconv"
 	"time"
 
 	"stsgate/gateway/audit"
 	"stsgate/gateway/refusal"
-	"stsgate/gateway/soap"
 	"stsgate/policy"
 )
 
@@ -27,6 +24,7 @@ func (x *exchange) record(err error) error {
 	if failed := write(x.auditRecord(err)); failed != nil {
 		x.g.metrics.auditFailures.Inc()
 		err = &refusal.Refusal{Reason: refusal.AuditFailed, Err: failed}
+		x.disown()
 	}
 	version, application := "none", "none"
 	if x.request != nil {
@@ -86,6 +84,9 @@ func (x *exchange) auditRecord(err error) *audit.Record {
 	}
 	if x.try != nil && x.try.Reported != nil {
 		r.GuardReported = x.try.Reported.Reason.String()
+	}
+	if x.repeated != nil {
+		r.RepeatOf = x.repeated.transaction
 	}
 	x.auditDecision(r)
 	x.auditRequest(r, err)
@@ -169,6 +170,9 @@ func (x *exchange) auditRequest(r *audit.Record, err error) {
 func (x *exchange) auditToken(r *audit.Record, err error) {
 	switch {
 	case err != nil:
+	case x.repeated != nil:
+		t := &x.repeated.token
+		r.AssertionID, r.NotOnOrAfter, r.AssertionHash, r.Encrypted = t.AssertionID, t.NotOnOrAfter, t.AssertionHash, t.Encrypted
 	case x.issued != nil:
 		r.AssertionID, r.NotOnOrAfter = x.issued.ID, x.issued.Lifetime.Expires.UTC()
 		r.AssertionHash = hex.EncodeToString(x.issued.Digest[:])
@@ -176,63 +180,6 @@ func (x *exchange) auditToken(r *audit.Record, err error) {
 		r.AssertionID, r.NotOnOrAfter = x.kept.Assertion.ID, x.kept.Assertion.NotOnOrAfter
 		r.AssertionHash, r.Encrypted = hex.EncodeToString(x.kept.Digest[:]), x.kept.Encrypted
 	}
-}
-
-// respond writes the answer, or the fault or status for err.
-func (x *exchange) respond(err error) {
-	if err == nil {
-		writeMessage(x.w, x.request.SOAP, http.StatusOK, x.answer)
-		return
-	}
-	row := refusal.Of(err).Row()
-	if app := x.decision.Application; app != nil && app.Hide && row.Proven {
-		row = refusal.WrongPassword.Row()
-	}
-	if row.Close {
-		x.w.Header().Set("Connection", "close")
-	}
-	if !row.Fault() {
-		writePlain(x.w, row, x.id)
-		return
-	}
-	f := soap.Fault{
-		Header:  soap.Header{Version: x.soap, Action: soap.ActionFault, Now: x.start},
-		Sender:  row.Sender,
-		Subcode: soap.Name{Space: x.endpoint.Version.Namespace(), Local: row.Code},
-		Text:    row.Text + " (transaction " + x.id + ")",
-	}
-	if row.Security {
-		f.Subcode.Space = soap.NSSecurity
-	}
-	if r := x.request; r != nil {
-		f.Header.RelatesTo = r.MessageID
-		if r.SOAP == soap.V11 && r.Action == "" && r.To == "" && r.MessageID == "" {
-			f.Header.Action = "" // a SOAP 1.1 client without WS-Addressing
-		}
-	}
-	// Three Microsoft libraries send the same bytes again after a 500 that has
-	// no Retry-After (security.md, SOAP-16).
-	x.w.Header().Set("Retry-After", "1")
-	writeMessage(x.w, x.soap, row.Status, soap.AppendFault(nil, f))
-}
-
-func writeMessage(w http.ResponseWriter, v soap.Version, status int, message []byte) {
-	h := w.Header()
-	h["Content-Type"] = []string{v.ContentType()}
-	h["Content-Length"] = []string{strconv.Itoa(len(message))}
-	h["Cache-Control"] = []string{"no-store"}
-	w.WriteHeader(status)
-	_, _ = w.Write(message) // a client that is gone has its record already
-}
-
-func writePlain(w http.ResponseWriter, row refusal.Row, id string) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
-	if row.Status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", "1")
-	}
-	w.WriteHeader(row.Status)
-	_, _ = io.WriteString(w, row.Text+" (transaction "+id+")\n")
 }
 
 // Refuse answers a request that package edge did not let in, and records it.
@@ -252,10 +199,7 @@ func (g *Gateway) Refuse(w http.ResponseWriter, r *http.Request, why *refusal.Re
 	}
 	g.metrics.count("none", "none", "none", policy.NoAnswer.String(), row.Label, time.Since(start))
 	g.logRefusal(id, client.Addr, err)
-	if row.Close {
-		w.Header().Set("Connection", "close")
-	}
-	writePlain(w, row, id)
+	plainReply(row, id).write(w)
 }
 
 // RefuseFraming records a request that package edge refused before it had a path.

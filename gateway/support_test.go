@@ -341,7 +341,10 @@ func (d *directory) fail(err error) {
 	d.err = err
 }
 
-func (d *directory) Lookup(_ context.Context, name account.Name) (account.Account, error) {
+func (d *directory) Lookup(ctx context.Context, name account.Name) (account.Account, error) {
+	if err := ctx.Err(); err != nil {
+		return account.Account{}, err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.before != nil {

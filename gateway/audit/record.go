@@ -32,6 +32,8 @@ type Record struct {
 	Others bool `json:"labels.other_sources,omitempty"`
 	// The transaction id, which the client finds in a fault's text.
 	Transaction string `json:"transaction.id"`
+	// The transaction whose answer this request got, because its client sent the same message again while that was unanswered, or within 5 seconds of its fault. Nothing was asked, counted or decided for it.
+	RepeatOf string `json:"labels.repeat_of,omitempty"`
 
 	// The address that connected: here or, where listen[].proxy_protocol is set, to the proxy that says so in its PROXY header.
 	Source netip.Addr `json:"source.ip,omitzero"`
