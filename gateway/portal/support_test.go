@@ -48,13 +48,14 @@ var errWrong = errors.New("wrong password")
 
 // A site is the portal with what it stands on, in memory.
 type site struct {
-	t       *testing.T
-	config  portal.Config
-	portal  *portal.Portal
-	factors *factor.Verifier
-	mfa     *mfa.Service
-	store   state.Store
-	log     *bytes.Buffer
+	t         *testing.T
+	config    portal.Config
+	portal    *portal.Portal
+	factors   *factor.Verifier
+	mfa       *mfa.Service
+	store     state.Store
+	log       *bytes.Buffer
+	simulated bool // the time
 
 	mu      sync.Mutex
 	down    error // of the directory
@@ -68,16 +69,20 @@ type site struct {
 // has the last word on its configuration.
 func bubble(t *testing.T, change func(*portal.Config), test func(*testing.T, *site)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) { test(t, newSite(t, change)) })
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, origin, change)
+		s.simulated = true
+		test(t, s)
+	})
 }
 
-func newSite(t *testing.T, change func(*portal.Config)) *site {
+func newSite(t *testing.T, origin string, change func(*portal.Config)) *site {
 	t.Helper()
 	s := &site{t: t, store: state.NewMemory(nil), log: &bytes.Buffer{}, history: map[string][]portal.SignIn{}, secrets: map[string]string{}}
 	log := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	metrics := prometheus.NewRegistry()
 	var err error
-	if s.factors, err = factor.New(factor.Config{Store: s.store, Issuer: "Contoso", Metrics: metrics, Log: log}); err != nil {
+	if s.factors, err = factor.New(factor.Config{Store: s.store, Issuer: "Contoso", RPID: portal.Host(origin), Origin: origin, Metrics: metrics, Log: log}); err != nil {
 		t.Fatal(err)
 	}
 	s.mfa, err = mfa.New(mfa.Config{
@@ -91,6 +96,7 @@ func newSite(t *testing.T, change func(*portal.Config)) *site {
 		URL: origin, Store: s.store, CheckPassword: s.checkPassword, Down: func(err error) bool { return !errors.Is(err, errWrong) },
 		Factors: s.factors, MFA: s.mfa, Clients: clientip.New(clientip.Config{}), Place: func(netip.Addr) string { return "AT" },
 		Applications: func() []string { return []string{"mailbox", "payroll"} }, History: s.signIns, Explain: s.explain, Record: s.record,
+		PasskeyAlone: true, Account: s.account,
 		Metrics: metrics, Log: log,
 	}
 	if change != nil {
@@ -114,12 +120,24 @@ func newSite(t *testing.T, change func(*portal.Config)) *site {
 }
 
 func (s *site) checkPassword(_ context.Context, name string, p account.Password, _ []netip.Addr) (account.Account, error) {
-	id, known := map[string]string{"alice": alice, "bob": bob}[name]
 	switch {
 	case s.down != nil:
 		return account.Account{}, s.down
-	case !known || string(p.Bytes()) != pw:
+	case string(p.Bytes()) != pw:
 		return account.Account{}, errWrong
+	}
+	a, err := s.account(context.Background(), name)
+	if err != nil {
+		return a, errWrong
+	}
+	return a, nil
+}
+
+func (s *site) account(_ context.Context, name string) (account.Account, error) {
+	name = strings.TrimSuffix(name, "@contoso.example")
+	id, known := map[string]string{"alice": alice, "bob": bob}[name]
+	if !known {
+		return account.Account{}, account.ErrUnknown
 	}
 	return account.Account{ID: id, UPN: name + "@contoso.example", SAM: name, Attributes: map[string][]string{"mail": {name + "@mail.example"}}}, nil
 }
@@ -316,6 +334,8 @@ func (s *site) asks(user string, shapes policy.Shapes, change func(*mfa.Request)
 	var running sync.WaitGroup
 	running.Go(func() { _, err := s.mfa.Satisfy(ctx, r); done <- err })
 	s.t.Cleanup(func() { stop(); running.Wait() })
-	synctest.Wait()
+	if s.simulated {
+		synctest.Wait()
+	}
 	return done
 }

@@ -45,7 +45,7 @@ func (v *visit) showWaiting(wrong string) error {
 		}
 		d.Waiting = append(d.Waiting, a)
 	}
-	title := "Nothing waits"
+	title := "Nothing waits for you"
 	switch len(all) {
 	case 0:
 	case 1:

@@ -2,6 +2,9 @@
 // Passkeys, news of what waits, and the reader's own time. All else works
 // without this file.
 
+let leaving = false; // for another page, with what the user has chosen
+addEventListener("submit", () => { leaving = true; });
+
 const token = form => form.querySelector("input[name=token]").value;
 
 // options asks the gateway for what the browser needs to know.
@@ -26,6 +29,7 @@ function passkey(button, field, ask) {
       const credential = await ask(given.options.publicKey);
       form.elements.challenge.value = given.challenge;
       form.elements[field].value = JSON.stringify(credential);
+      leaving = true;
       if (form.elements.code) form.elements.code.value = "";
       HTMLFormElement.prototype.submit.call(form);
     } catch {
@@ -54,7 +58,7 @@ const feed = document.body.dataset.events;
 if (feed) {
   const events = new EventSource(feed);
   events.addEventListener("waiting", e => {
-    if (e.data === document.body.dataset.seen) return;
+    if (leaving || e.data === document.body.dataset.seen) return;
     const typing = [...document.querySelectorAll("main input:not([type=hidden])")].some(i => i.value);
     if (!typing) location.reload();
     else document.getElementById("news").hidden = false;

@@ -1,0 +1,173 @@
+package portal_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pquerna/otp/totp"
+
+	"stsgate/gateway/mfa"
+	"stsgate/gateway/portal"
+	"stsgate/gateway/refusal"
+	"stsgate/policy"
+)
+
+// A day of a user's with a phone that has a passkey, in a browser.
+func TestBrowserPasskey(t *testing.T) {
+	s := serve(t)
+	code, err := s.factors.NewBindingCode(t.Context(), alice, office)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := s.open(true)
+	b.visit("/")
+	b.says("Sign in")
+	b.shoot("1-sign-in")
+	b.fill("name", "alice")
+	b.fill("password", "wrong")
+	b.press("Next", "That did not work")
+	b.fill("name", "alice")
+	b.fill("password", pw)
+	b.press("Next", "you need a binding code")
+	b.shoot("2-binding-code")
+	b.fill("binding", string(code.Bytes()))
+	b.press("Next", "Set up a passkey")
+	b.shoot("3-enrol")
+	b.fill("label", "My phone")
+	b.press("Set up a passkey", "This device now proves that it is you")
+	b.shoot("4-enrolled")
+
+	// What waits appears by itself, and is approved.
+	done := s.asks(alice, policy.Hold, nil)
+	b.says("Sign in to payroll")
+	b.shoot("5-waiting")
+	b.press("Approve", "Approved")
+	if err := <-done; err != nil {
+		t.Errorf("approved: %v", err)
+	}
+	var number *refusal.Refusal
+	if err := <-s.asks(alice, policy.Challenge, nil); !errors.As(err, &number) || number.Number == "" {
+		t.Fatalf("a challenge: %v", err)
+	}
+	b.says("Number that your program shows")
+	b.shoot("6-number")
+	if strings.Contains(b.read(), number.Number) {
+		t.Error("the page shows the number")
+	}
+	b.fill("number", number.Number)
+	b.press("Approve", "sign in there once more")
+	if err := <-s.asks(alice, policy.Challenge, nil); err != nil {
+		t.Errorf("the retry: %v", err)
+	}
+	s.asks(alice, policy.Hold, func(r *mfa.Request) { r.New = true })
+	b.says("New address")
+	b.shoot("7-new-address")
+	b.press("Deny: this was not me", "Somebody knows your password")
+	b.shoot("8-not-me")
+
+	b.visit("/allowed")
+	b.says("Allow a sign-in beforehand")
+	b.press("Allow", "Allowed. Sign in there within 10 minutes")
+	b.shoot("9-allowed")
+	b.press("End it", "Ended")
+
+	b.visit("/devices")
+	b.says("My phone")
+	b.press("Make recovery codes", "Write these down")
+	b.shoot("a-recovery-codes")
+	b.press("I have kept them", "You have 10 left")
+	b.shoot("b-devices")
+
+	s.history[alice] = []portal.SignIn{
+		{Transaction: "0f6e6c1ab2a94b51a2f3f8f4a1d7c9e0", Time: time.Now().Add(-time.Hour), Application: "payroll", Address: away, Place: "DE", Released: true},
+		{Transaction: "1f6e6c1ab2a94b51a2f3f8f4a1d7c9e1", Time: time.Now().Add(-26 * time.Hour), Application: "mailbox", Address: home, Place: "AT", Reason: "wrong-password"},
+	}
+	b.visit("/history")
+	b.says("Sign-ins in your name")
+	b.fill("transaction", "1f6e6c1ab2a94b51a2f3f8f4a1d7c9e1")
+	b.press("Explain", "The password was not accepted")
+	b.shoot("c-history")
+	b.press("This was not me", "Everything was ended")
+
+	b.press("Sign out", "You are signed out")
+	b.press("Use a passkey instead", "Nothing waits")
+	b.visit("/devices")
+	b.says("Recovery codes")
+	b.press("Change", "Rename")
+	b.shoot("d-change")
+	b.press("Remove", "The device was removed")
+}
+
+// The same without scripts: an app, and recovery on another day.
+func TestBrowserWithoutScripts(t *testing.T) {
+	s := serve(t)
+	code, err := s.factors.NewBindingCode(t.Context(), alice, office)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := s.open(false)
+	b.visit("/")
+	b.says("Sign in")
+	b.fill("name", "alice")
+	b.fill("password", pw)
+	b.press("Next", "you need a binding code")
+	b.fill("binding", string(code.Bytes()))
+	b.press("Next", "Passkeys need JavaScript")
+	b.press("Set up an app", "Type the code that the app shows")
+	b.shoot("e-app")
+	b.fill("code", s.appCode(b))
+	b.press("Finish", "This device now proves that it is you")
+	done := s.asks(alice, policy.Hold, nil)
+	waits(t, s, alice)
+	b.press("Look again", "Sign in to payroll")
+	b.press("Approve", "Approved")
+	if err := <-done; err != nil {
+		t.Errorf("approved: %v", err)
+	}
+	done = s.asks(alice, policy.Hold, func(r *mfa.Request) { r.Application = &policy.Application{Name: "mailbox"} })
+	waits(t, s, alice)
+	b.press("Look again", "Sign in to mailbox")
+	b.press("Deny", "Denied")
+	if err := <-done; refusal.Of(err) != refusal.SecondFactorDenied {
+		t.Errorf("denied: %v", err)
+	}
+	b.visit("/devices")
+	b.says("Recovery codes")
+	b.press("Make recovery codes", "Write these down")
+	recovery := b.text("//ol//code")
+	b.press("I have kept them", "You have 10 left")
+	b.press("Sign out", "You are signed out")
+	b.fill("name", "alice")
+	b.fill("password", pw)
+	b.press("Next", "Code from your app, or a recovery code")
+	b.shoot("f-factor")
+	b.fill("code", recovery)
+	b.press("Sign in", "Nothing waits")
+	b.visit("/devices")
+	b.says("You have 9 left")
+}
+
+// waits returns when something waits for the user.
+func waits(t *testing.T, s *site, user string) {
+	t.Helper()
+	for range 200 {
+		if all, err := s.mfa.Pending(t.Context(), user); err == nil && len(all) > 0 {
+			return
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+	t.Fatal("nothing waits")
+}
+
+// appCode is what an app shows that has read the page.
+func (s *site) appCode(b *tab) string {
+	s.t.Helper()
+	secret := strings.ReplaceAll(b.text(`//code[@class="secret"]`), " ", "")
+	c, err := totp.GenerateCode(secret, time.Now())
+	if err != nil {
+		s.t.Fatalf("%v of %q", err, secret)
+	}
+	return c
+}
