@@ -159,6 +159,17 @@ type Row struct {
 // Fault tells that the reason is answered with a SOAP fault.
 func (r Row) Fault() bool { return r.Code != "" }
 
+// LikeWrongPassword tells that a client cannot tell the reason from a wrong
+// password (security.md, SOAP-14).
+func (r Reason) LikeWrongPassword() bool { return r.Row().LikeWrongPassword() }
+
+// LikeWrongPassword tells that a client cannot tell the row from that of a wrong
+// password.
+func (r Row) LikeWrongPassword() bool {
+	w := &table[WrongPassword]
+	return r.Status == w.Status && r.Sender == w.Sender && r.Code == w.Code && r.Security == w.Security && r.Text == w.Text && r.Close == w.Close
+}
+
 // Row returns the table's row for the reason; the row of Internal for a value
 // that is none.
 func (r Reason) Row() Row {
