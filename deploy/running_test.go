@@ -76,7 +76,7 @@ func askHelp(ctx context.Context, stsgate string) ([]page, error) {
 	}
 	all := []page{{"", top}}
 	_, list, _ := strings.Cut(top, "\nCommands:\n")
-	for _, m := range regexp.MustCompile(`(?m)^  ([a-z]+(?: [a-z]+)*)  `).FindAllStringSubmatch(list, -1) {
+	for _, m := range regexp.MustCompile(`(?m)^  ([a-z-]+(?: [a-z-]+)*)  `).FindAllStringSubmatch(list, -1) {
 		text, err := output(ctx, stsgate, append(strings.Fields(m[1]), "--help")...)
 		if err != nil {
 			return nil, err

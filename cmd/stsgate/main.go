@@ -26,6 +26,7 @@ type verbs struct {
 	Token   tokenVerbs  `cmd:"" help:"Look tokens up in the ledger."`
 	Lock    lockVerbs   `cmd:"" help:"Lock users, and clear locks and blocks, in a running gateway."`
 	Ban     banVerbs    `cmd:"" help:"Ban users, addresses and networks, in a running gateway."`
+	MFA     mfaVerbs    `cmd:"" name:"mfa" help:"Help users with second factors, in a running gateway."`
 	Backup  backupVerb  `cmd:"" help:"Back up what a running gateway remembers, encrypted."`
 	Restore restoreVerb `cmd:"" help:"Restore a backup into a running gateway, and revive nothing."`
 	User    userVerbs   `cmd:"" help:"Change the file directory."`

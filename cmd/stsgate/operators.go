@@ -65,11 +65,7 @@ func (a *aim) ask(c *console, name string, d time.Duration, sentence string) err
 	if a.JSON {
 		return printJSON(c.out, done)
 	}
-	who := done.Target
-	if done.Name != "" {
-		who = done.Name + " (" + done.Target + ")"
-	}
-	fmt.Fprintf(c.out, sentence, shown(who))
+	fmt.Fprintf(c.out, sentence, named(done.Name, done.Target))
 	if !done.Until.IsZero() {
 		fmt.Fprintf(c.out, " until %s", moment(done.Until))
 	}
@@ -98,11 +94,16 @@ func printList(c *console, l *admin.List, asJSON bool, nothing string) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	if l.More > 0 {
-		fmt.Fprintf(c.out, "and %d more\n", l.More)
+	return remainder(c, l.More, l.Unread)
+}
+
+// remainder says what a list does not have.
+func remainder(c *console, more int, unread string) error {
+	if more > 0 {
+		fmt.Fprintf(c.out, "and %d more\n", more)
 	}
-	if l.Unread != "" {
-		fmt.Fprintln(c.err, "stsgate: not all could be read:", shown(l.Unread))
+	if unread != "" {
+		fmt.Fprintln(c.err, "stsgate: not all could be read:", shown(unread))
 		return errReported
 	}
 	return nil

@@ -11,6 +11,12 @@ const (
 	BanList   = "ban-list"
 	BanAdd    = "ban-add"
 	BanRemove = "ban-remove"
+
+	MFAList        = "mfa-list"
+	MFAReset       = "mfa-reset"
+	MFARevoke      = "mfa-revoke"
+	MFABindingCode = "mfa-binding-code"
+
 	// Backup answers with a stream, and RestoreStore takes one behind its value.
 	Backup       = "backup"
 	RestoreStore = "restore"

@@ -23,10 +23,12 @@ import (
 	"stsgate/gateway/state"
 )
 
-// DeskConfig configures a Desk. All fields are required but Lookup and Store.
+// DeskConfig configures a Desk. All fields are required but Lookup, Store and Ends.
 type DeskConfig struct {
 	Guard   *guard.Guard
 	Factors *factor.Verifier
+	// Ends end what a user proved, each of its own: grants, sessions.
+	Ends []func(ctx context.Context, user string) error
 	// Store is what is backed up; nil where state is kept in this process.
 	Store *state.Sealed
 	// Lookup asks the directory; nil without one.
@@ -61,7 +63,13 @@ func NewDesk(c DeskConfig) (*Desk, error) {
 		BanList:   takes((*call).banList),
 		BanAdd:    takes((*call).banAdd),
 		BanRemove: takes((*call).banRemove),
-		Backup:    takes((*call).backup), RestoreStore: (*call).restore,
+
+		MFAList:        takes((*call).mfaList),
+		MFAReset:       takes((*call).mfaReset),
+		MFARevoke:      takes((*call).mfaRevoke),
+		MFABindingCode: takes((*call).mfaBindingCode),
+
+		Backup: takes((*call).backup), RestoreStore: (*call).restore,
 	}
 	return d, nil
 }

@@ -37,6 +37,7 @@ type office struct {
 
 	mu      sync.Mutex
 	records []audit.Operation
+	ended   []string
 	refuse  int // the record with that number, from 1, cannot be written
 }
 
@@ -85,7 +86,8 @@ func openOfficeWith(t *testing.T, keys []byte) *office {
 	if err != nil {
 		t.Fatal(err)
 	}
-	desk, err := admin.NewDesk(admin.DeskConfig{Guard: o.guard, Factors: o.factors, Store: o.store, Lookup: lookup, Record: o.record, Log: log})
+	desk, err := admin.NewDesk(admin.DeskConfig{Guard: o.guard, Factors: o.factors, Store: o.store, Lookup: lookup, Record: o.record, Log: log,
+		Ends: []func(context.Context, string) error{func(_ context.Context, user string) error { o.ended = append(o.ended, user); return nil }}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -202,7 +202,12 @@ func (x *restoring) do(ctx context.Context, before map[state.Key]state.Record) e
 	if x.answer.Removed, err = each(ctx, removed, x.remove); err != nil {
 		return err
 	}
-	x.answer.Enrolments, err = each(ctx, enrolments, x.enrol)
+	_, err = each(ctx, enrolments, x.enrol)
+	for _, r := range enrolments {
+		if len(r.Key.Parts()) == 1 {
+			x.answer.Enrolments++
+		}
+	}
 	return err
 }
 

@@ -40,8 +40,8 @@ func Kinds() []Kind {
 // operations are the verbs of operators, with their words.
 func operations() []string {
 	return []string{
-		"lock-list", "lock-clear", "lock-add", "ban-list", "ban-add", "ban-remove",
-		"mfa-list", "mfa-remove", "mfa-reset", "mfa-invite", "keys-list", "keys-rotate", "backup", "restore",
+		"lock-list", "lock-add", "lock-clear", "ban-list", "ban-add", "ban-remove",
+		"mfa-list", "mfa-reset", "mfa-revoke", "mfa-binding-code", "backup", "restore",
 	}
 }
 
