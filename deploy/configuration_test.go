@@ -133,6 +133,14 @@ audit: {file: audit.jsonl}`
 directory: {ldap: {url: "ldaps://dc1.contoso.example", ca: ca.pem, user: svc@contoso.example, password: dc.password}}`
 	approving = forwarding + `
 portal: {host: approve.contoso.example}`
+	telling = approving + `
+mfa:
+  hold: {families: [{family: zeep}]}
+  webhooks: [{name: chat, url: "https://chat.contoso.example/", template: tls.crt}]
+  smtp: {address: "mail.contoso.example:587", from: stsgate@contoso.example}
+  radius: {servers: ["mfa.contoso.example:1812"], secret: tls.key}`
+	formed = approving + `
+mfa: {webhooks: [{name: chat, url: "https://chat.contoso.example/", form: slack}]}`
 	clustered = forwarding + `
 state: {nats: {urls: ["tls://nats1:4222"]}, key: tls.key}`
 )
@@ -140,8 +148,8 @@ state: {nats: {urls: ["tls://nats1:4222"]}, key: tls.key}`
 // TestDocumentedDefaults holds that to write a documented default into the
 // file changes nothing.
 func TestDocumentedDefaults(t *testing.T) {
-	// Made of others when it is needed.
-	derived := map[string]bool{"url": true, "portal.url": true}
+	// Made of others when it is needed, or said in words.
+	derived := map[string]bool{"url": true, "portal.url": true, "mfa.separator": true}
 	dir := lay(t, map[string][]byte{}, "tls.crt", "tls.key", "ca.pem", "users.yaml", "dc.password", "policies/x.yaml")
 	defaults := 0
 	for _, k := range configKeys(t) {
@@ -160,6 +168,11 @@ func TestDocumentedDefaults(t *testing.T) {
 		}
 		if strings.HasPrefix(k.path, "portal.") {
 			base = approving
+		}
+		if k.path == "mfa.webhooks[].template" {
+			base = formed
+		} else if strings.HasPrefix(k.path, "mfa.") && strings.Count(k.path, ".") > 1 {
+			base = telling
 		}
 		if strings.HasPrefix(k.path, "state.nats.") {
 			base = clustered

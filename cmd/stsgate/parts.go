@@ -38,7 +38,8 @@ type parts struct {
 	stateKeys    *state.Keys         // nil where state is kept in memory
 	natsCA       *x509.CertPool      // nil for those that the system trusts
 	signingCert  *x509.Certificate
-	signingKey   crypto.Signer      // nil without an issuer
+	signingKey   crypto.Signer // nil without an issuer
+	mfa          *mfaParts
 	auditKey     ed25519.PrivateKey // nil without checkpoints
 	syslog       *tls.Config        // nil without a receiver of the audit log
 }
@@ -88,6 +89,8 @@ func loadParts(c *config.Config, log *slog.Logger) (*parts, error) {
 		p.signingKey, err = readKey(i.Signing.Key)
 		collect(err)
 	}
+	p.mfa, err = loadMFA(&c.MFA)
+	collect(err)
 	if s := c.Audit.Syslog; s != nil {
 		p.syslog, err = syslogTLS(s)
 		collect(err)

@@ -138,6 +138,9 @@ func (v *check) Run(c *console) error {
 	for _, w := range p.policy.Warnings(time.Now()) {
 		fmt.Fprintln(c.out, "warning:", w)
 	}
+	for _, w := range unmet(p.policy, cfg) {
+		fmt.Fprintln(c.out, "warning:", w)
+	}
 	if wrong, _ := p.askDirectory(context.Background()); wrong != "" {
 		fmt.Fprintln(c.out, "warning:", wrong)
 	}

@@ -13,17 +13,21 @@ import (
 
 	"stsgate/gateway/config"
 	"stsgate/gateway/guard"
+	"stsgate/gateway/mfa"
 	"stsgate/gateway/mfa/factor"
+	"stsgate/gateway/mfa/knock"
 	"stsgate/gateway/state"
 	"stsgate/gateway/state/jetstream"
 	"stsgate/upstream/directory"
 )
 
-// A keeper is the store, and what follows it: the guard, and the authenticators
-// of users.
+// A keeper is the store, and what follows it: the guard, the authenticators of
+// users, what waits for them, and how they hear of it.
 type keeper struct {
 	guard   *guard.Guard
 	factors *factor.Verifier
+	mfa     *mfa.Service
+	knock   *knock.Service   // nil without a portal
 	store   *jetstream.Store // nil where state is kept in this process
 	sealed  *state.Sealed    // that, or nil
 	stop    context.CancelFunc
@@ -56,20 +60,20 @@ func openKeeper(c *config.Config, p *parts, registry prometheus.Registerer, log 
 	if err != nil {
 		return nil, err
 	}
-	if secret, err = p.secret("factor"); err != nil {
-		return nil, err
-	}
-	m.factors, err = factor.New(factor.Config{Store: store, Secret: secret, Metrics: registry, Log: log})
-	if err != nil {
+	if err := m.openMFA(c, p, store, registry, log); err != nil {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	m.stop = stop
 	m.running.Go(func() { m.guard.Run(ctx) })
 	m.running.Go(func() { m.factors.Run(ctx) })
+	m.running.Go(func() { m.mfa.Run(ctx) })
+	if m.knock != nil {
+		m.running.Go(func() { m.knock.Run(ctx) })
+	}
 	read, done := context.WithTimeout(ctx, readTime)
 	defer done()
-	if err := errors.Join(m.guard.Wait(read), m.factors.Wait(read)); err != nil {
+	if err := errors.Join(m.guard.Wait(read), m.factors.Wait(read), m.mfa.Wait(read)); err != nil {
 		return nil, fmt.Errorf("read what is stored: %w", err)
 	}
 	return m, nil

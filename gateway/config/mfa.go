@@ -14,7 +14,7 @@ type MFA struct {
 	// Takes effect on restart.
 	Hold Hold `yaml:"hold"`
 	// Separator stands between a password and the code behind it, as in
-	// password,123456. Default: ",", one to four characters. Takes effect on
+	// password,123456; one to four characters. Default: a comma. Takes effect on
 	// restart.
 	Separator string `yaml:"separator" check:"required"`
 	// Webhooks are the messengers that users hear from. Default: empty, none.
@@ -57,13 +57,13 @@ type Webhook struct {
 	// Required. Takes effect on restart.
 	URL string `yaml:"url" check:"required"`
 	// Form is the messenger's: generic, slack, teams, matrix or ntfy. Default:
-	// empty, then template is required. Takes effect on restart.
-	Form string `yaml:"form"`
+	// absent; either form or template is required. Takes effect on restart.
+	Form WebhookForm `yaml:"form"`
 	// Template is a file with a text/template of the JSON document, with the
 	// fields Event, User, Mail, Application, Place, Time, Portal and Text, each
 	// between quotes. Default: absent. Takes effect on restart.
 	Template string `yaml:"template" check:"file"`
-	// Topic is where ntfy puts it. Default: empty. Takes effect on restart.
+	// Topic is where ntfy puts it. Default: absent. Takes effect on restart.
 	Topic string `yaml:"topic"`
 	// Secret is a file with at least 16 bytes that only its owner may read: what
 	// is posted then has the headers Stsgate-Timestamp and Stsgate-Signature,
@@ -79,6 +79,11 @@ type Webhook struct {
 	CA string `yaml:"ca" check:"file"`
 }
 
+// A WebhookForm is what a messenger takes.
+type WebhookForm string
+
+func (WebhookForm) words() []string { return []string{"generic", "slack", "teams", "matrix", "ntfy"} }
+
 // SMTP is a server that takes mail for users, over TLS alone.
 type SMTP struct {
 	// Address is host:port of the server. Required. Takes effect on restart.
@@ -89,7 +94,7 @@ type SMTP struct {
 	// From is the sender: an address, or "Name <address>". Required. Takes effect
 	// on restart.
 	From string `yaml:"from" check:"required"`
-	// Username signs in to the server. Default: empty, nobody does. Takes effect
+	// Username signs in to the server. Default: absent, nobody does. Takes effect
 	// on restart.
 	Username string `yaml:"username"`
 	// Password is a file with the password, which only its owner may read; a line

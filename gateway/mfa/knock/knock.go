@@ -106,6 +106,22 @@ func New(c Config) (*Service, error) {
 		return nil, errors.New("knock: Store, Portal, Metrics and Log are needed")
 	}
 	s := &Service{store: c.Store, portal: c.Portal, log: c.Log, wake: make(chan struct{}, 1), book: map[string]Recipient{}}
+	var err error
+	if s.channels, err = channels(c.Portal, c.Webhooks, c.SMTP); err != nil {
+		return nil, err
+	}
+	s.metrics, err = newMetrics(c.Metrics, s)
+	return s, err
+}
+
+// Check says what is wrong with webhooks or with SMTP.
+func Check(portal string, webhooks []Webhook, smtp *SMTP) error {
+	_, err := channels(portal, webhooks, smtp)
+	return err
+}
+
+func channels(portal string, webhooks []Webhook, smtp *SMTP) ([]*channel, error) {
+	var all []*channel
 	var errs []error
 	names := map[string]bool{}
 	add := func(ch *channel, err error) {
@@ -118,20 +134,15 @@ func New(c Config) (*Service, error) {
 		}
 		names[ch.name] = true
 		ch.queue = make(chan *message, queued)
-		s.channels = append(s.channels, ch)
+		all = append(all, ch)
 	}
-	for i := range c.Webhooks {
-		add(c.Webhooks[i].channel(c.Portal))
+	for i := range webhooks {
+		add(webhooks[i].channel(portal))
 	}
-	if c.SMTP != nil {
-		add(c.SMTP.channel())
+	if smtp != nil {
+		add(smtp.channel())
 	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
-	}
-	var err error
-	s.metrics, err = newMetrics(c.Metrics, s)
-	return s, err
+	return all, errors.Join(errs...)
 }
 
 // Run delivers until ctx ends.

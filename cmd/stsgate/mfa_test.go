@@ -1,0 +1,102 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"stsgate/gateway/config"
+	"stsgate/gateway/mfa/factor"
+	"stsgate/gateway/mfa/knock"
+	"stsgate/policy"
+)
+
+// MFA-12: whatever happens to an authenticator can be told.
+func TestEventsAreTold(t *testing.T) {
+	for _, w := range factor.Whats() {
+		if !knock.What(w).Known() {
+			t.Errorf("nobody is told of %q", w)
+		}
+	}
+}
+
+// check names the rules that nobody can meet.
+func TestUnmet(t *testing.T) {
+	const rules = `
+applications:
+  payroll: {realms: [urn:payroll], answer: issue}
+  quiet: {realms: [urn:quiet], answer: issue, oracle: hide}
+rules:
+  - {name: all, match: everyone, allow: {}}
+  - {name: any, match: everyone, require: {mfa: {}}}
+  - {name: held, match: {applications: [payroll]}, require: {mfa: {shapes: [hold]}}}
+  - {name: radius, match: {applications: [payroll]}, require: {mfa: {shapes: [code], factors: [radius]}}}
+  - {name: typed, match: everyone, require: {mfa: {shapes: [code]}}}
+`
+	set, err := policy.Load(fstest.MapFS{"rules.yaml": {Data: []byte(rules)}}, anything())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		config config.Config
+		unmet  []string
+	}{
+		"nothing":           {config.Config{}, []string{"any", "any", "held", "radius", "typed", "typed"}},
+		"a portal":          {config.Config{Portal: &config.Portal{}}, []string{"radius"}},
+		"radius":            {config.Config{MFA: config.MFA{RADIUS: &config.RADIUS{}}}, []string{"held"}},
+		"portal and radius": {config.Config{Portal: &config.Portal{}, MFA: config.MFA{RADIUS: &config.RADIUS{}}}, nil},
+	} {
+		var got []string
+		for _, line := range unmet(set, &c.config) {
+			_, rest, _ := strings.Cut(line, `rule "`)
+			rule, _, _ := strings.Cut(rest, `"`)
+			got = append(got, rule)
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, c.unmet) {
+			t.Errorf("%s: nobody can meet %q, want %q", name, got, c.unmet)
+		}
+	}
+}
+
+func TestLoadMFA(t *testing.T) {
+	folder := t.TempDir()
+	file := func(name, text string, mode os.FileMode) string {
+		path := filepath.Join(folder, name)
+		if err := os.WriteFile(path, []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	secret, open := file("secret", "sixteen bytes and more\n", 0o600), file("open", "sixteen bytes and more", 0o644)
+	p, err := loadMFA(&config.MFA{
+		Hold:     config.Hold{Families: []config.FamilyHold{{Family: "zeep"}}},
+		Webhooks: []config.Webhook{{Name: "chat", URL: "https://chat.example/", Form: "slack", Secret: secret}},
+		SMTP:     &config.SMTP{Address: "mail.example:587", From: "a@b.example", Username: "a", Password: secret},
+		RADIUS:   &config.RADIUS{Servers: []string{"mfa.example:1812"}, Secret: secret, Name: config.SAM},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, got := range map[string][]byte{"webhook": p.webhooks[0].Secret, "smtp": p.smtp.Password, "radius": p.radius.Secret} {
+		if string(got) != "sixteen bytes and more" {
+			t.Errorf("%s: secret %q", what, got)
+		}
+	}
+	if d, ok := p.hold["zeep"]; !ok || d != 0 || !p.radius.SAM {
+		t.Errorf("loaded %v, %v", p.hold, p.radius.SAM)
+	}
+	for want, c := range map[string]config.MFA{
+		`"netscape" is no family of clients`: {Hold: config.Hold{Families: []config.FamilyHold{{Family: "netscape"}}}},
+		"gives rights to others":             {RADIUS: &config.RADIUS{Servers: []string{"a:1"}, Secret: open}},
+		"is no JSON":                         {Webhooks: []config.Webhook{{Name: "own", URL: "https://chat.example/", Template: file("bad.tmpl", "{{.Text}}", 0o600)}}},
+		"want host:port":                     {SMTP: &config.SMTP{Address: "mail.example", From: "a@b.example"}},
+	} {
+		if _, err := loadMFA(&c); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}
