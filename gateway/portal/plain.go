@@ -15,8 +15,11 @@ const maxShown = 64
 // beside them, as escapes (security.md, PORT-05). html/template does the rest.
 func plain(s string) string {
 	var b strings.Builder
-	n := 0
+	n, marks := 0, 0
 	for i, r := range s {
+		if marks++; !unicode.Is(unicode.M, r) {
+			marks = 0
+		}
 		if n++; n > maxShown {
 			b.WriteRune('…')
 			break
@@ -24,7 +27,7 @@ func plain(s string) string {
 		switch {
 		case r == utf8.RuneError && !strings.HasPrefix(s[i:], "\ufffd"):
 			fmt.Fprintf(&b, `\x%02x`, s[i])
-		case unicode.IsControl(r) || !unicode.IsPrint(r) && r != ' ' || unicode.Is(unicode.Mn, r) || unicode.Is(unicode.Me, r):
+		case unicode.IsControl(r) || !unicode.IsPrint(r) || marks > 2:
 			fmt.Fprintf(&b, `\u%04x`, r)
 		default:
 			b.WriteRune(r)

@@ -339,3 +339,51 @@ func (s *site) asks(user string, shapes policy.Shapes, change func(*mfa.Request)
 	}
 	return done
 }
+
+// An ear listens to the events of a page.
+type ear struct {
+	t     *testing.T
+	words chan string
+	done  chan struct{}
+	after time.Duration // that want waited
+}
+
+// listen opens the events of a browser's session.
+func (b *browser) listen() *ear {
+	e := &ear{t: b.s.t, words: make(chan string, 1000), done: make(chan struct{})}
+	ctx, stop := context.WithCancel(context.Background())
+	r := b.request(http.MethodGet, "/events", nil).WithContext(ctx)
+	go func() {
+		defer close(e.done)
+		b.s.portal.ServeHTTP(e, r)
+	}()
+	b.s.t.Cleanup(func() { stop(); <-e.done })
+	return e
+}
+
+func (e *ear) Header() http.Header { return http.Header{} }
+func (e *ear) WriteHeader(int)     {}
+func (e *ear) Flush()              {}
+
+func (e *ear) Write(p []byte) (int, error) {
+	e.words <- between(string(p), "event: ", "\n")
+	return len(p), nil
+}
+
+// want waits for the next event.
+func (e *ear) want(event string) {
+	e.t.Helper()
+	begun := time.Now()
+	for {
+		select {
+		case got := <-e.words:
+			if e.after = time.Since(begun); got == event {
+				return
+			}
+		case <-time.After(time.Minute):
+			e.t.Fatalf("no event %q", event)
+		}
+	}
+}
+
+func prefix(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }

@@ -33,6 +33,8 @@ func whyText(label string) why {
 		return why{"The code was not accepted", "The password was right, but the code behind it was wrong, too old, or used before. Wait for the next one."}
 	case "rate-limited":
 		return why{"Too many at once", "A rule allows fewer sign-ins in so short a time. Wait a little."}
+	case "replayed":
+		return why{"The same message came again", "It was taken once already. Sign in anew in the program; if it stays, tell your help desk."}
 	case "expired":
 		return why{"The clock is wrong", "The clock of the device that asked differs too much from ours. Set it right and try again."}
 	case "unsupported", "unsupported-credential", "second-credential", "wrong-version", "malformed", "misaddressed":
