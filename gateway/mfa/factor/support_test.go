@@ -40,6 +40,10 @@ type site struct {
 	nodes   []*factor.Verifier
 	metrics *prometheus.Registry // of the last node
 
+	// idle gateways follow no store: what is right behind a password they do not
+	// know, and their months cost nothing.
+	idle bool
+
 	mu     sync.Mutex
 	told   []factor.Event
 	refuse error // what the queue says, if it is not there
@@ -59,6 +63,15 @@ func newSite(t testing.TB, n int, store state.Store, change func(*factor.Config)
 	return s
 }
 
+// newIdleSite returns n gateways that are idle.
+func newIdleSite(t testing.TB, n int) *site {
+	s := &site{t: t, store: state.NewMemory(nil), idle: true}
+	for range n {
+		s.add(s.store, nil)
+	}
+	return s
+}
+
 // add starts one more gateway, which has a store of its own to ask.
 func (s *site) add(store state.Store, change func(*factor.Config)) *factor.Verifier {
 	s.t.Helper()
@@ -71,6 +84,10 @@ func (s *site) add(store state.Store, change func(*factor.Config)) *factor.Verif
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	s.nodes = append(s.nodes, v)
+	if s.idle {
+		return v
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { v.Run(ctx) })
@@ -78,7 +95,6 @@ func (s *site) add(store state.Store, change func(*factor.Config)) *factor.Verif
 	if err := v.Wait(ctx); err != nil {
 		s.t.Fatal(err)
 	}
-	s.nodes = append(s.nodes, v)
 	return v
 }
 
