@@ -111,6 +111,9 @@ func (x *exchange) run(ctx context.Context) error {
 	if err := x.satisfy(); err != nil {
 		return err // what is owed before a token, and its limits
 	}
+	if err := x.spend(ctx); err != nil {
+		return err // what may be used once
+	}
 	x.try.Completed()     // the user is at home there
 	return x.release(ctx) // the kept bytes as they came, or a token signed now
 }

@@ -145,6 +145,11 @@ var provocations = []provocation{
 	{reason: refusal.SecondFactor, arrange: func(t *testing.T, g *gate) { g.live.Store(load(t, rules+secondFactor)) }},
 	{reason: refusal.SecondFactor, query: func(q *wstrust.Query) { q.AppliesTo = "urn:payroll" },
 		arrange: func(t *testing.T, g *gate) { g.live.Store(load(t, rules+secondFactor)) }},
+	{reason: refusal.Replayed, rewrite: replace("</o:Username>", "</o:Username><o:Nonce>AAAA</o:Nonce>"), arrange: func(t *testing.T, g *gate) {
+		if err := g.guard.Spend(t.Context(), alice.ID, "AAAA", ""); err != nil {
+			t.Fatal(err)
+		}
+	}},
 	{reason: refusal.RateLimited, arrange: func(t *testing.T, g *gate) {
 		g.live.Store(load(t, rules+once))
 		g.Passed("seldom", alice.ID)

@@ -58,6 +58,16 @@ func (x *exchange) settle(ctx context.Context, err error) error {
 	return err
 }
 
+// spend uses up what the message may be answered for once: its nonce. A message
+// with a plain password and without one is not marked, since whoever can replay
+// it has the password (design.md, section 7).
+func (x *exchange) spend(ctx context.Context) error {
+	if x.request.Nonce == "" {
+		return nil
+	}
+	return x.g.c.Guard.Spend(ctx, x.attempt().User, x.request.Nonce, x.request.NonceCreated)
+}
+
 // stranger counts a name that the directory does not have, for where it came
 // from, and returns why the user is refused.
 func (x *exchange) stranger(ctx context.Context) error {

@@ -112,6 +112,7 @@ const (
 	WrongCode
 	AddressBlocked
 	RateLimited
+	Replayed
 	IssuerFailed
 	AuditFailed
 

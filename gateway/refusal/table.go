@@ -16,6 +16,7 @@ const (
 	textToken       = "The kind of credential is not supported here."
 	textApprove     = "A second factor is needed: open {portal}, approve this sign-in there, and try again here."
 	textNumber      = "A second factor is needed: open {portal}, type {number} there, and try again here. Never type a number that somebody else gives you."
+	textReplayed    = "The message was answered before: send a new one."
 	textExpired     = "The message has expired or is not yet valid: check the clock."
 )
 
@@ -114,6 +115,8 @@ var table = [numReasons]Row{
 		Meaning: "The user said of a sign-in from this address that it was somebody else's; to the client it looks like a wrong password for an hour."},
 	RateLimited: {Label: "rate-limited", Status: 500, Proven: true, Sender: true, Code: "FailedAuthentication", Text: textDenied, Level: slog.LevelInfo,
 		Meaning: "The password is right, and as many requests of this user have passed as a rule allows; the log line names the rule."},
+	Replayed: {Label: "replayed", Status: 500, Proven: true, Sender: true, Code: "InvalidRequest", Text: textReplayed, Level: slog.LevelWarn,
+		Meaning: "The password is right, and a message with the same nonce was answered in the last 15 minutes, here or by another gateway: somebody sent a copy, or the client makes its nonces badly."},
 	IssuerFailed: {Label: "issuer-failed", Status: 500, Proven: true, Code: "RequestFailed", Text: textFailed, Level: slog.LevelError,
 		Meaning: "The token could not be built or signed; the log line has the cause."},
 	AuditFailed: {Label: "audit-failed", Status: 500, Code: "RequestFailed", Text: textFailed, Level: slog.LevelError,
