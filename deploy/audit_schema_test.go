@@ -93,6 +93,7 @@ func everyKind(t *testing.T) []byte {
 		l.Append(&audit.Record{Time: now, Action: "request", Outcome: "failure", Reason: "wrong-path", Transaction: "x", Client: client, Path: "none", Status: 404, Count: 7, Start: now}),
 		l.AppendReload(&audit.Reload{Time: now, Action: "reload", Outcome: "failure", Error: "policy.yaml:1:1: wrong", Edits: []string{"x"}}),
 		l.AppendOperation(&audit.Operation{Time: now, Action: "lock-add", Outcome: "unknown", Call: "1", UserID: "0", PID: 1, Until: now}),
+		l.AppendAct(&audit.Act{Time: now, Action: "portal-approve", Outcome: "unknown", UserID: "0", Client: client, Object: "1", Factor: "totp", Authenticator: "a"}),
 		l.Close(),
 	} {
 		if err != nil {

@@ -26,6 +26,8 @@ func Kinds() []Kind {
 			[]string{"reload"}, reflect.TypeFor[Reload]()},
 		{"an operation", "One line for every call on admin.socket that shows something, on the disk before the answer; two for one that changes something, one before anything is changed and one before the answer. Without them nothing is shown or done.",
 			operations(), reflect.TypeFor[Operation]()},
+		{"an act", "One line for what a user does in the portal; two for what changes something, one before anything is changed and one after. Without the first nothing is.",
+			Acts(), reflect.TypeFor[Act]()},
 		{"a checkpoint", "Every 1,000 lines and every minute with any, where audit.checkpoints is set.",
 			[]string{actionCheckpoint}, reflect.TypeFor[checkpointRecord]()},
 		{"a recovery", "The first line after a crash that left part of a line.",
