@@ -134,15 +134,15 @@ func (m *keeper) openMFA(c *config.Config, p *parts, store state.Store, registry
 		Store: store, Portal: portal, Separator: c.MFA.Separator, Hold: p.mfa.hold, DefaultHold: c.MFA.Hold.Default,
 		Families: append(families(), string(family.Unknown)), Metrics: registry, Log: log,
 	}
+	var err error
+	m.knock, err = knock.New(knock.Config{Store: store, Portal: portal, Webhooks: p.mfa.webhooks, SMTP: p.mfa.smtp, Metrics: registry, Log: log})
+	if err != nil {
+		return err
+	}
+	f.Notify = notifier(m.knock)
+	s.Knock, s.Notify, s.Know = m.knock.Knock, m.knock.Notify, m.knock.Know
 	if portal != "" {
 		f.RPID, f.Origin = c.Portal.Host, portal
-		var err error
-		m.knock, err = knock.New(knock.Config{Store: store, Portal: portal, Webhooks: p.mfa.webhooks, SMTP: p.mfa.smtp, Metrics: registry, Log: log})
-		if err != nil {
-			return err
-		}
-		f.Notify = notifier(m.knock)
-		s.Knock, s.Notify, s.Know = m.knock.Knock, m.knock.Notify, m.knock.Know
 	}
 	for use, to := range map[string]*[]byte{"factor": &f.Secret, "mfa": &s.Secret} {
 		secret, err := p.secret(use)
@@ -151,7 +151,6 @@ func (m *keeper) openMFA(c *config.Config, p *parts, store state.Store, registry
 		}
 		*to = secret
 	}
-	var err error
 	if m.factors, err = factor.New(f); err != nil {
 		return err
 	}

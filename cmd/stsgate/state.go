@@ -68,9 +68,7 @@ func openKeeper(c *config.Config, p *parts, registry prometheus.Registerer, log 
 	m.running.Go(func() { m.guard.Run(ctx) })
 	m.running.Go(func() { m.factors.Run(ctx) })
 	m.running.Go(func() { m.mfa.Run(ctx) })
-	if m.knock != nil {
-		m.running.Go(func() { m.knock.Run(ctx) })
-	}
+	m.running.Go(func() { m.knock.Run(ctx) })
 	read, done := context.WithTimeout(ctx, readTime)
 	defer done()
 	if err := errors.Join(m.guard.Wait(read), m.factors.Wait(read), m.mfa.Wait(read)); err != nil {

@@ -53,10 +53,10 @@ type Notice struct {
 	At          time.Time `json:"at"`
 }
 
-// Config configures a Service. Store, Portal, Metrics and Log are needed.
+// Config configures a Service. Store, Metrics and Log are needed.
 type Config struct {
 	Store state.Store
-	// Portal is the address of the portal.
+	// Portal is the address of the portal, which channels need.
 	Portal string
 	// Webhooks and SMTP are how users are told. Without any, nobody is.
 	Webhooks []Webhook
@@ -102,8 +102,8 @@ var errUnreachable = errors.New("the user has no address there")
 
 // New returns a service. The error says what is wrong with a webhook or with SMTP.
 func New(c Config) (*Service, error) {
-	if c.Store == nil || c.Portal == "" || c.Metrics == nil || c.Log == nil {
-		return nil, errors.New("knock: Store, Portal, Metrics and Log are needed")
+	if c.Store == nil || c.Metrics == nil || c.Log == nil {
+		return nil, errors.New("knock: Store, Metrics and Log are needed")
 	}
 	s := &Service{store: c.Store, portal: c.Portal, log: c.Log, wake: make(chan struct{}, 1), book: map[string]Recipient{}}
 	var err error
@@ -141,6 +141,9 @@ func channels(portal string, webhooks []Webhook, smtp *SMTP) ([]*channel, error)
 	}
 	if smtp != nil {
 		add(smtp.channel())
+	}
+	if len(all) > 0 && portal == "" {
+		errs = append(errs, errors.New("knock: webhooks and smtp need a portal, which users are sent to"))
 	}
 	return all, errors.Join(errs...)
 }

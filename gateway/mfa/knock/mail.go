@@ -36,6 +36,9 @@ type SMTP struct {
 	CA *x509.CertPool
 }
 
+// smtpName is the channel's name in metrics and logs.
+const smtpName = "smtp"
+
 func (c *SMTP) channel() (*channel, error) {
 	from, err := mail.ParseAddress(c.From)
 	if err != nil {
@@ -46,7 +49,7 @@ func (c *SMTP) channel() (*channel, error) {
 		return nil, fmt.Errorf("knock: smtp: address: want host:port, got %q", c.Address)
 	}
 	p := &postman{smtp: c, from: from, host: host}
-	return &channel{name: "smtp", prompts: !c.NoticesOnly, send: p.send}, nil
+	return &channel{name: smtpName, prompts: !c.NoticesOnly, send: p.send}, nil
 }
 
 // A postman brings mail to a server.

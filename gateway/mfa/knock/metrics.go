@@ -22,9 +22,13 @@ func newMetrics(reg prometheus.Registerer, s *Service) (*metrics, error) {
 			Name: "stsgate_knock_notices_waiting", Help: "Notices that users must hear of and that were not delivered yet, when this gateway last looked.",
 		}),
 	}
+	names := []string{smtpName}
 	for _, ch := range s.channels {
+		names = append(names, ch.name)
+	}
+	for _, name := range names {
 		for _, o := range []string{"sent", "failed", "unreachable", "dropped"} {
-			m.messages.WithLabelValues(ch.name, o)
+			m.messages.WithLabelValues(name, o)
 		}
 	}
 	for _, c := range []prometheus.Collector{m.messages, m.waiting} {
