@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"stsgate/gateway/account"
 	"stsgate/gateway/mfa/factor"
 )
 
@@ -62,7 +63,8 @@ func (v *visit) device(i int, a *factor.Authenticator) device {
 }
 
 func (v *visit) rename() error {
-	err := v.p.c.Factors.Rename(v.ctx(), v.session.User.ID, v.form.Get("id"), v.form.Get("label"))
+	id := v.form.Get("id")
+	err := v.act("rename", id, func() error { return v.p.c.Factors.Rename(v.ctx(), v.session.User.ID, id, v.form.Get("label")) })
 	if err != nil {
 		return missing(err)
 	}
@@ -80,7 +82,10 @@ func missing(err error) error {
 
 func (v *visit) remove() error {
 	id := v.form.Get("id")
-	if err := v.p.c.Factors.Unbind(v.ctx(), v.session.User.ID, id, v.session.Proof, v.source()); err != nil {
+	err := v.act("remove", id, func() error {
+		return v.p.c.Factors.Unbind(v.ctx(), v.session.User.ID, id, v.session.Proof, v.source())
+	})
+	if err != nil {
 		return missing(err)
 	}
 	return v.done("/devices", "removed")
@@ -88,7 +93,11 @@ func (v *visit) remove() error {
 
 // recoveryCodes makes new ones and shows them, this once.
 func (v *visit) recoveryCodes() error {
-	codes, err := v.p.c.Factors.NewRecoveryCodes(v.ctx(), v.session.User.ID, v.session.Proof, v.source())
+	var codes []account.Password
+	err := v.act("recovery-codes", "", func() (err error) {
+		codes, err = v.p.c.Factors.NewRecoveryCodes(v.ctx(), v.session.User.ID, v.session.Proof, v.source())
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("make recovery codes: %w", err)
 	}

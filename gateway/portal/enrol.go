@@ -139,7 +139,11 @@ func (v *visit) confirmTOTP() error {
 	id, user := v.form.Get("id"), v.session.User.ID
 	code := account.NewPassword(cleanCode(v.form.Get("code")))
 	defer code.Wipe()
-	a, err := v.p.c.Factors.ConfirmTOTP(v.ctx(), user, id, code, v.form.Get("label"), v.source())
+	var a factor.Authenticator
+	err := v.act("enrol", "", func() (err error) {
+		a, err = v.p.c.Factors.ConfirmTOTP(v.ctx(), user, id, code, v.form.Get("label"), v.source())
+		return err
+	})
 	if errors.Is(err, factor.ErrWrong) {
 		h, err := v.p.c.Factors.HalfTOTP(v.ctx(), user, id)
 		if err != nil {

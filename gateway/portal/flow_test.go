@@ -49,7 +49,7 @@ func TestFirstDay(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Errorf("the program got %v", err)
 		}
-		if got, want := s.acted(), "sign-in success, sign-in success, approve unknown, approve success"; !strings.HasSuffix(got, want) {
+		if got, want := s.acted(), "enrol success, factor success, approve unknown, approve success"; !strings.HasSuffix(got, want) {
 			t.Errorf("recorded: %s", got)
 		}
 	})

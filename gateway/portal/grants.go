@@ -106,13 +106,9 @@ func (v *visit) addGrant() error {
 	if err != nil {
 		return errNotFound
 	}
-	if err := v.record("allow", application, "unknown"); err != nil {
-		return err
-	}
-	err = v.p.c.MFA.Allow(v.ctx(), v.session.User.ID, application, address, address == v.address(), v.session.Proof)
-	if err := v.decided("allow", application, err); err != nil {
-		return err
-	}
+	err = v.act("allow", application, func() error {
+		return v.p.c.MFA.Allow(v.ctx(), v.session.User.ID, application, address, address == v.address(), v.session.Proof)
+	})
 	switch {
 	case errors.Is(err, mfa.ErrUnseen):
 		return errNotFound
@@ -124,13 +120,7 @@ func (v *visit) addGrant() error {
 
 func (v *visit) removeGrant() error {
 	id := v.form.Get("id")
-	if err := v.record("disallow", id, "unknown"); err != nil {
-		return err
-	}
-	err := v.p.c.MFA.Revoke(v.ctx(), v.session.User.ID, id)
-	if err := v.decided("disallow", id, err); err != nil {
-		return err
-	}
+	err := v.act("disallow", id, func() error { return v.p.c.MFA.Revoke(v.ctx(), v.session.User.ID, id) })
 	if errors.Is(err, mfa.ErrNoGrant) {
 		return errNotFound
 	}

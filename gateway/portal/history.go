@@ -137,16 +137,13 @@ func (v *visit) notMe() error {
 	if s == nil {
 		return errNotFound
 	}
-	if err := v.record("not-me", id, "unknown"); err != nil {
+	err = v.act("not-me", id, func() error {
+		err := v.p.c.MFA.NotMe(v.ctx(), v.recipient(), v.session.User.ID, s.Address, s.Application, s.Place)
+		if err == nil {
+			err = v.endOthers()
+		}
 		return err
-	}
-	err = v.p.c.MFA.NotMe(v.ctx(), v.recipient(), v.session.User.ID, s.Address, s.Application, s.Place)
-	if err == nil {
-		err = v.endOthers()
-	}
-	if err := v.decided("not-me", id, err); err != nil {
-		return err
-	}
+	})
 	if err != nil {
 		return err
 	}

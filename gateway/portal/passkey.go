@@ -94,10 +94,12 @@ func (v *visit) passkeyAlone() error {
 	if err != nil {
 		return err
 	}
-	if err := v.begin(sessionOf(&a, v.now)); err != nil {
+	s := sessionOf(&a, v.now)
+	s.Proof = p
+	if err := v.begin(s); err != nil {
 		return err
 	}
-	if err := v.step(p); err != nil {
+	if err := v.record("sign-in", "", "success"); err != nil {
 		return err
 	}
 	return v.redirect("/")
@@ -120,7 +122,11 @@ func (v *visit) addPasskey() error {
 		return err
 	}
 	user := v.session.User.ID
-	a, err := v.p.c.Factors.FinishPasskey(v.ctx(), user, v.taken(), []byte(v.form.Get("attestation")), v.form.Get("label"), v.source())
+	var a factor.Authenticator
+	err := v.act("enrol", "", func() (err error) {
+		a, err = v.p.c.Factors.FinishPasskey(v.ctx(), user, v.taken(), []byte(v.form.Get("attestation")), v.form.Get("label"), v.source())
+		return err
+	})
 	switch {
 	case errors.Is(err, factor.ErrWrong):
 		return v.askEnrol("That passkey cannot be used here. Try another one, or an app.")

@@ -87,10 +87,14 @@ type SignIn struct {
 
 // An Act is what a user did here.
 type Act struct {
-	// Name is the act: sign-in, approve, deny and so on, from a closed list.
+	// Name is the act, one of audit.Acts without its portal-.
 	Name string
 	// User is the directory's GUID, and UserName the name as the directory says it.
 	User, UserName string
+	// Typed is a name that did not sign in, which may be a password in the wrong
+	// box, and Err why not.
+	Typed string
+	Err   error
 	// Address is where from.
 	Address netip.Addr
 	// Object is the id of what it was done to; empty where that is all the user's.
@@ -148,6 +152,10 @@ func (p *Portal) Run(ctx context.Context) {
 	defer p.streams.stop()
 	p.sessions.Run(ctx)
 }
+
+// Drain lets go of the pages that are told of news: they would keep their
+// connections for as long as somebody looks at them.
+func (p *Portal) Drain() { p.streams.stop() }
 
 // Wait returns when the store has been read, or when ctx ends.
 func (p *Portal) Wait(ctx context.Context) error { return p.sessions.Wait(ctx) }

@@ -57,9 +57,15 @@ func (v *visit) signIn() error {
 		return err
 	}
 	if err != nil {
+		if err := v.p.c.Record(Act{Name: "sign-in", Typed: v.form.Get("name"), Err: err, Address: v.address(), Outcome: "failure"}); err != nil {
+			return err
+		}
 		return v.askPassword(signInFailed)
 	}
 	if err := v.begin(sessionOf(&a, v.now)); err != nil {
+		return err
+	}
+	if err := v.record("sign-in", "", "success"); err != nil {
 		return err
 	}
 	return v.redirect("/sign-in/factor")
@@ -171,9 +177,12 @@ func cleanCode(s string) []byte {
 // step goes on with a proven factor, under a new id (PORT-01). The time of the
 // sign-in stays: a session does not live longer by it.
 func (v *visit) step(p factor.Proof) error {
-	name := "sign-in"
-	if v.session.signedIn() {
+	name := "factor"
+	switch {
+	case v.session.signedIn():
 		name = "confirm"
+	case p.Kind == factor.Binding, p.Kind == factor.Admission:
+		name = "binding-code"
 	}
 	s := *v.session
 	s.Proof = p
@@ -230,10 +239,7 @@ func (v *visit) signOut() error {
 }
 
 func (v *visit) signOutEverywhere() error {
-	if err := v.record("sign-out-everywhere", "", "unknown"); err != nil {
-		return err
-	}
-	if err := v.p.endAll(v.ctx(), v.session.User.ID); err != nil {
+	if err := v.act("sign-out-everywhere", "", func() error { return v.p.endAll(v.ctx(), v.session.User.ID) }); err != nil {
 		return err
 	}
 	return v.signOut()
@@ -245,6 +251,19 @@ func (v *visit) record(name, object, outcome string) error {
 		Name: name, User: v.session.User.ID, UserName: v.session.User.UPN, Address: v.address(), Object: object,
 		Factor: v.session.Proof, Outcome: outcome,
 	})
+}
+
+// act does something and writes down that it will be done, without which it is
+// not, and what became of it.
+func (v *visit) act(name, object string, do func() error) error {
+	if err := v.record(name, object, "unknown"); err != nil {
+		return err
+	}
+	outcome, err := "success", do()
+	if err != nil {
+		outcome = "failure"
+	}
+	return errors.Join(err, v.record(name, object, outcome))
 }
 
 // address is where the user is; the zero Addr where it is not known.

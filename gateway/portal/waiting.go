@@ -100,15 +100,11 @@ func (p *Portal) seen(all []mfa.Pending) string {
 
 func (v *visit) approve() error {
 	id := v.form.Get("id")
-	if err := v.record("approve", id, "unknown"); err != nil {
-		return err
-	}
 	number := string(cleanCode(v.form.Get("number")))
 	waited := v.waited(id)
-	err := v.p.c.MFA.Decide(v.ctx(), v.session.User.ID, id, mfa.Decision{Verdict: mfa.Approve, Number: number, Factor: v.session.Proof})
-	if err := v.decided("approve", id, err); err != nil {
-		return err
-	}
+	err := v.act("approve", id, func() error {
+		return v.p.c.MFA.Decide(v.ctx(), v.session.User.ID, id, mfa.Decision{Verdict: mfa.Approve, Number: number, Factor: v.session.Proof})
+	})
 	switch {
 	case errors.Is(err, mfa.ErrNumber):
 		return v.showWaiting("That is not the number that your program shows. One more wrong number denies the sign-in.")
@@ -142,31 +138,17 @@ func (v *visit) deny() error {
 		d.Verdict, d.To = mfa.NotMe, v.recipient()
 		name, word = "not-me", "not-me"
 	}
-	if err := v.record(name, id, "unknown"); err != nil {
+	err := v.act(name, id, func() error {
+		err := v.p.c.MFA.Decide(v.ctx(), v.session.User.ID, id, d)
+		if err == nil && d.Verdict == mfa.NotMe {
+			err = v.endOthers()
+		}
 		return err
-	}
-	err := v.p.c.MFA.Decide(v.ctx(), v.session.User.ID, id, d)
-	if err := v.decided(name, id, err); err != nil {
-		return err
-	}
+	})
 	if err != nil {
 		return over(err)
 	}
-	if d.Verdict == mfa.NotMe {
-		if err := v.endOthers(); err != nil {
-			return err
-		}
-	}
 	return v.done("/", word)
-}
-
-// decided records how an answer ended.
-func (v *visit) decided(name, id string, err error) error {
-	outcome := "success"
-	if err != nil {
-		outcome = "failure"
-	}
-	return v.record(name, id, outcome)
 }
 
 // over tells of an answer that came too late, or for what is not the user's: which
