@@ -20,7 +20,10 @@ func (d *daemon) listenOperators() error {
 	if d.c.Admin.Socket == "" {
 		return nil
 	}
-	c := admin.DeskConfig{Guard: d.keeper.guard, Factors: d.keeper.factors, Store: d.keeper.sealed, Record: d.audit.AppendOperation, Log: d.log}
+	c := admin.DeskConfig{
+		Guard: d.keeper.guard, Factors: d.keeper.factors, Store: d.keeper.sealed, Record: d.audit.AppendOperation, Log: d.log,
+		Ends: []func(context.Context, string) error{d.keeper.mfa.RevokeAll},
+	}
 	if d.parts.directory != nil {
 		c.Lookup = d.parts.directory.Lookup
 	}

@@ -13,16 +13,18 @@ import (
 	"stsgate/gateway/state"
 )
 
-// carried are the buckets that are in a backup. The others hold what was proven
-// or is waited for, which no backup brings back: approvals, grants and sessions.
-// What closes (marks, counters, locks, bans) is in it, since to restore that
-// lets nobody in.
+// carried are the buckets that are in a backup. What closes (marks, counters,
+// locks, bans) is in it, since to restore that lets nobody in.
 func carried() []state.Bucket {
 	return []state.Bucket{state.Marks, state.Counters, state.Locks, state.Bans, state.Enrolments, state.ACME}
 }
 
-// dropped are the buckets that a restore empties.
+// dropped are the buckets that a restore empties: they hold what was proven or is
+// waited for, which no backup brings back.
 func dropped() []state.Bucket { return []state.Bucket{state.Sessions, state.Grants, state.Approvals} }
+
+// left are the buckets that are neither: users are told once.
+func left() []state.Bucket { return []state.Bucket{state.Notices} }
 
 // backupFormat is the version of the form: lines of JSON, each an entry with one
 // field: a header, records, and an end, without which it was cut off.

@@ -139,7 +139,7 @@ func (x *restoring) add(c *carry, now time.Time) error {
 		}
 		r, err := x.store.Opened(state.Record{Key: key, Value: c.Value, Revision: c.Revision, Expires: c.Expires})
 		if err == nil && b == state.Enrolments {
-			r.Value, err = x.call.desk.c.Factors.Restored(r, factor.Source{By: x.call.by.String()})
+			r.Value, err = factor.Restored(r.Key, r.Value, now)
 		}
 		if err != nil {
 			return fmt.Errorf("%w: a backup is opened with the state key with which it was made, which may be the second line of state.key", err)
