@@ -87,6 +87,8 @@ type Server struct {
 	gate           *Gate
 	tls            *tls.Config
 	buffers        sync.Pool // of *buffer
+	handshakes     turns
+	pipelined      turns // of requests sent before the one ahead was answered
 	draining       atomic.Bool
 
 	mu        sync.Mutex
@@ -113,6 +115,8 @@ func New(c Config) (*Server, error) {
 		gate:          c.Gate,
 		speaking:      c.Speaking,
 		tls:           tlsConfig(sites),
+		handshakes:    newTurns(),
+		pipelined:     newTurns(),
 		conns:         make(map[*conn]struct{}),
 		listeners:     make(map[*listener]struct{}),
 	}, nil
