@@ -50,6 +50,28 @@ func (g *Guard) ban(ctx context.Context, key state.Key, b Hold) error {
 
 // banned refuses what an operator banned, and sources that are blocked.
 func (g *Guard) banned(user string, sources []source, now time.Time) *refusal.Refusal {
+	if why := g.bannedByOperator(user, sources, now); why != nil {
+		return why
+	}
+	for _, s := range sources {
+		for _, p := range []netip.Prefix{s.address, s.network} {
+			if why := g.blocked(p, now); why != nil {
+				return why
+			}
+		}
+	}
+	return nil
+}
+
+// bannedByOperator looks at four keys for a source, and at most times nobody is
+// banned.
+func (g *Guard) bannedByOperator(user string, sources []source, now time.Time) *refusal.Refusal {
+	switch nobody, err := g.bans.Empty(); {
+	case err != nil:
+		return stateDown(fmt.Errorf("bans: %w", err))
+	case nobody:
+		return nil
+	}
 	if why := g.bannedAt(userBanKey(user), now); why != nil {
 		return why
 	}
@@ -57,11 +79,6 @@ func (g *Guard) banned(user string, sources []source, now time.Time) *refusal.Re
 		for _, bits := range banBits[s.address.Addr().Is4()] {
 			p := prefix(s.host, bits)
 			if why := g.bannedAt(sourceBanKey(p), now); why != nil {
-				return why
-			}
-		}
-		for _, p := range []netip.Prefix{s.address, s.network} {
-			if why := g.blocked(p, now); why != nil {
 				return why
 			}
 		}

@@ -55,7 +55,7 @@ type Guard struct {
 	limits     Limits
 	reportOnly bool
 	store      state.Store
-	secret     []byte
+	macs       *macs // under the secret
 	exempt     bart.Lite
 	metrics    *metrics
 	log        *slog.Logger
@@ -93,7 +93,7 @@ func New(c Config) (*Guard, error) {
 		return nil, errors.New("guard: a secret of less than 32 bytes")
 	}
 	g := &Guard{
-		limits: c.Limits, reportOnly: c.ReportOnly, store: c.Store, secret: c.Secret, log: c.Log,
+		limits: c.Limits, reportOnly: c.ReportOnly, store: c.Store, macs: newMACs(c.Secret), log: c.Log,
 		began: time.Now(), seed: maphash.MakeSeed(),
 		counters: state.NewMirror(c.Store, state.Counters), locks: state.NewMirror(c.Store, state.Locks),
 		bans: state.NewMirror(c.Store, state.Bans), grants: state.NewMirror(c.Store, state.Grants),

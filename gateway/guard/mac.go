@@ -4,8 +4,9 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"hash"
 	"hash/maphash"
-	"io"
+	"sync"
 	"time"
 
 	"stsgate/gateway/account"
@@ -16,23 +17,39 @@ const macSize = 16
 
 const secondsOfDay = 24 * 60 * 60
 
+// macs make hashes under one key, which is worked in once and not for each.
+type macs struct{ pool sync.Pool }
+
+func newMACs(key []byte) *macs {
+	return &macs{sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}}
+}
+
+func (m *macs) sum(parts ...[]byte) []byte {
+	mac := m.pool.Get().(hash.Hash)
+	for _, p := range parts {
+		mac.Write(p)
+	}
+	sum := mac.Sum(make([]byte, 0, sha256.Size))
+	mac.Reset() // which wipes the end of a password
+	m.pool.Put(mac)
+	return sum
+}
+
 // A dayKey is the key of the hashes of one day's passwords: none is hashed alike
 // for long, and nobody can try passwords on a record without the secret
 // (security.md, LOCK-05).
 type dayKey struct {
+	*macs
 	day int64
-	key []byte
 }
 
-func (g *Guard) dayKey(day int64) []byte {
+func (g *Guard) dayKey(day int64) *dayKey {
 	if k := g.today.Load(); k != nil && k.day == day {
-		return k.key
+		return k
 	}
-	mac := hmac.New(sha256.New, g.secret)
-	io.WriteString(mac, "guard: password "+time.Unix(day*secondsOfDay, 0).UTC().Format(time.DateOnly))
-	k := &dayKey{day, mac.Sum(nil)}
+	k := &dayKey{newMACs(g.macs.sum([]byte("guard: password " + time.Unix(day*secondsOfDay, 0).UTC().Format(time.DateOnly)))), day}
 	g.today.Store(k)
-	return k.key
+	return k
 }
 
 // A macer hashes one password of a user. The password must not be wiped while
@@ -51,18 +68,12 @@ func (m *macer) at(t time.Time) []byte {
 	if m.sum != nil && m.day == day {
 		return m.sum
 	}
-	mac := hmac.New(sha256.New, m.g.dayKey(day))
-	io.WriteString(mac, m.user)
-	mac.Write([]byte{0})
-	mac.Write(m.password.Bytes())
-	m.day, m.sum = day, mac.Sum(nil)[:macSize]
+	m.day, m.sum = day, m.g.dayKey(day).sum([]byte(m.user), []byte{0}, m.password.Bytes())[:macSize]
 	return m.sum
 }
 
 func (g *Guard) hash(use, text string) string {
-	mac := hmac.New(sha256.New, g.secret)
-	io.WriteString(mac, use+"\x00"+text)
-	return hex.EncodeToString(mac.Sum(nil)[:macSize])
+	return hex.EncodeToString(g.macs.sum([]byte(use), []byte{0}, []byte(text))[:macSize])
 }
 
 func (g *Guard) userHash(user string) uint64 { return maphash.String(g.seed, user) }

@@ -151,6 +151,15 @@ func (m *Mirror) Get(key Key) (Record, error) {
 	return h.get(key, now)
 }
 
+// Empty tells that there is no record at all. The error is ErrStale.
+func (m *Mirror) Empty() (bool, error) {
+	now := time.Now()
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	h, err := m.fresh(now)
+	return err == nil && len(h.records) == 0, err
+}
+
 // List returns the records below prefix, ordered by key. The error is
 // ErrStale, or ErrCorrupt when nothing can be read of one of them. Values must
 // not be changed.

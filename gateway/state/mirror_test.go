@@ -42,8 +42,20 @@ func TestMirrorFollows(t *testing.T) {
 		if _, err := m.Get(a); !errors.Is(err, state.ErrStale) {
 			t.Errorf("before there is a copy: %v, want ErrStale", err)
 		}
+		if _, err := m.Empty(); !errors.Is(err, state.ErrStale) {
+			t.Errorf("empty before there is a copy: %v, want ErrStale", err)
+		}
 		if err := m.Wait(t.Context()); err != nil {
 			t.Fatal(err)
+		}
+		for _, v := range []struct {
+			m    *state.Mirror
+			want bool
+		}{{m, false}, {mirror(t, s, state.Locks), true}} {
+			_ = v.m.Wait(t.Context())
+			if empty, err := v.m.Empty(); err != nil || empty != v.want {
+				t.Errorf("empty: got %v, %v, want %v", empty, err, v.want)
+			}
 		}
 		if r, err := m.Get(a); err != nil || string(r.Value) != "one" {
 			t.Errorf("got %q, %v", r.Value, err)
