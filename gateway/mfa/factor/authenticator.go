@@ -221,7 +221,7 @@ func (v *Verifier) Unbind(ctx context.Context, user, id string, p Proof, from So
 		}
 		old := *b
 		e.unbind(id, from, now)
-		return e.tell(v, Unbound, &old, from, now)
+		return e.tell(Unbound, &old, from, now)
 	})
 }
 
@@ -233,6 +233,6 @@ func (v *Verifier) Reset(ctx context.Context, user string, from Source) error {
 			e.unbind(a.ID, from, now)
 		}
 		e.Reset = now.UTC()
-		return e.tell(v, Reset, nil, from, now)
+		return e.tell(Reset, nil, from, now)
 	})
 }

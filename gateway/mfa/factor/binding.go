@@ -35,7 +35,7 @@ func (v *Verifier) NewBindingCode(ctx context.Context, user string, from Source)
 	ctx, done := state.Bound(ctx)
 	defer done()
 	err := v.change(ctx, user, func(e *enrolment, now time.Time) (bool, error) {
-		return e.tell(v, BindingIssued, nil, from, now)
+		return e.tell(BindingIssued, nil, from, now)
 	})
 	if err != nil {
 		return account.Password{}, err

@@ -58,7 +58,7 @@ const mostNotices = 32
 
 // tell adds what the user must hear of to what is written. Where it cannot,
 // nothing is to be written: it returns what a change returns.
-func (e *enrolment) tell(v *Verifier, what What, b *bound, from Source, now time.Time) (write bool, err error) {
+func (e *enrolment) tell(what What, b *bound, from Source, now time.Time) (write bool, err error) {
 	ev := Event{ID: rand.Text(), What: what, At: now.UTC(), Source: from}
 	if b != nil {
 		ev.Authenticator, ev.Kind, ev.Label = b.ID, b.Kind, b.Label
@@ -72,9 +72,9 @@ func (e *enrolment) tell(v *Verifier, what What, b *bound, from Source, now time
 
 // failed is what a wrong code returns from a change that counted it. That a
 // code was the last is written also when nobody can be told.
-func (e *enrolment) failed(v *Verifier, b *bound, disables bool, now time.Time) (write bool, says error) {
+func (e *enrolment) failed(b *bound, disables bool, now time.Time) (write bool, says error) {
 	if disables {
-		if told, err := e.tell(v, Disabled, b, Source{}, now); !told {
+		if told, err := e.tell(Disabled, b, Source{}, now); !told {
 			return true, errors.Join(ErrWrong, err)
 		}
 	}

@@ -254,7 +254,7 @@ func (v *Verifier) FinishPasskey(ctx context.Context, user, id string, response 
 			Eligible: credential.Flags.BackupEligible, BackedUp: credential.Flags.BackupState,
 		}
 		e.Passkeys = append(e.Passkeys, k)
-		return e.tell(v, Bound, &k.bound, from, now)
+		return e.tell(Bound, &k.bound, from, now)
 	})
 	if err != nil {
 		return Authenticator{}, err
@@ -345,7 +345,7 @@ func (v *Verifier) signIn(ctx context.Context, user, id string, response []byte,
 			return false, wrong(err)
 		}
 		if credential.Authenticator.CloneWarning {
-			told, err := e.tell(v, Cloned, &k.bound, from, now)
+			told, err := e.tell(Cloned, &k.bound, from, now)
 			return told, errors.Join(ErrCloned, err)
 		}
 		k.SignCount, k.BackedUp, k.Used = credential.Authenticator.SignCount, credential.Flags.BackupState, now.UTC().Truncate(time.Second)

@@ -149,7 +149,7 @@ func (v *Verifier) rejected(ctx context.Context, user string) error {
 		if e.RADIUS == nil || e.RADIUS.Failures != failuresToDisable {
 			return false, ErrWrong
 		}
-		return e.failed(v, &e.RADIUS.bound, true, now)
+		return e.failed(&e.RADIUS.bound, true, now)
 	})
 }
 

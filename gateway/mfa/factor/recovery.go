@@ -70,7 +70,7 @@ func (v *Verifier) NewRecoveryCodes(ctx context.Context, user string, p Proof, f
 		set := set
 		set.bound = newBound(Recovery, "Recovery codes", from, now)
 		e.Recovery = &set
-		return e.tell(v, RecoveryIssued, &set.bound, from, now)
+		return e.tell(RecoveryIssued, &set.bound, from, now)
 	})
 	if err != nil {
 		return nil, err
@@ -99,14 +99,14 @@ func (v *Verifier) checkRecovery(ctx context.Context, user string, code []byte, 
 		if i := r.find(hash); i >= 0 {
 			r.Hashes = append(r.Hashes[:i], r.Hashes[i+1:]...)
 			r.guesses, r.Used = guesses{}, now.UTC().Truncate(time.Second)
-			return e.tell(v, RecoveryUsed, &r.bound, from, now)
+			return e.tell(RecoveryUsed, &r.bound, from, now)
 		}
 		mac := v.mac("wrong code", user, code)
 		if r.repeats(mac, step(now)) {
 			return false, ErrWrong
 		}
 		r.fail(mac, step(now), now)
-		return e.failed(v, &r.bound, r.disabled(), now)
+		return e.failed(&r.bound, r.disabled(), now)
 	})
 	if err != nil {
 		return Proof{}, err

@@ -33,7 +33,8 @@ func TestRestored(t *testing.T) {
 			value := must(factor.Restored(r.Key, r.Value, time.Now()))(t)
 			must(store.Create(t.Context(), r.Key, value, 0))(t)
 		}
-		v = newSite(t, 1, store, withPasskeys).nodes[0]
+		s = newSite(t, 1, store, withPasskeys)
+		v = s.nodes[0]
 		ahead := a.at(time.Now().Add(30 * time.Second))
 		for _, code := range []string{used, ahead} {
 			if _, err := v.CheckCode(t.Context(), user(alice), typed(code), policy.TOTP, home); !errors.Is(err, factor.ErrReused) {
@@ -41,7 +42,7 @@ func TestRestored(t *testing.T) {
 			}
 		}
 		for _, code := range codes[:2] {
-			if _, err := v.CheckCode(t.Context(), user(alice), code, policy.Recovery, home); !errors.Is(err, factor.ErrWrong) {
+			if _, err := v.CheckCode(t.Context(), user(alice), code, policy.Recovery, home); !errors.Is(err, factor.ErrMissing) {
 				t.Errorf("a recovery code of before: %v", err)
 			}
 		}
@@ -49,6 +50,9 @@ func TestRestored(t *testing.T) {
 		must(v.CheckCode(t.Context(), user(alice), typed(a.now()), policy.TOTP, home))(t)
 		for _, by := range []string{alice, ""} {
 			must(d.signIn(t, v, by, answer{handle: d.handle}))(t)
+		}
+		if got, want := s.whats(), "unbound"; got != want {
+			t.Errorf("the user was told %q, want %q", got, want)
 		}
 		if _, err := factor.Restored(state.Enrolments.Key(alice), []byte(`{"v":2}`), time.Now()); err == nil {
 			t.Error("a record of a later program is restored")

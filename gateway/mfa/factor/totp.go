@@ -119,7 +119,7 @@ func (v *Verifier) checkTOTP(ctx context.Context, user string, code []byte) (p P
 		p = Proof{User: user, Kind: TOTP, Authenticator: e.TOTP.ID, At: now}
 		counted, says := e.TOTP.try(code, mac, now)
 		if counted {
-			return e.failed(v, &e.TOTP.bound, e.TOTP.disabled(), now)
+			return e.failed(&e.TOTP.bound, e.TOTP.disabled(), now)
 		}
 		return says == nil, says
 	})
@@ -206,14 +206,14 @@ func (v *Verifier) ConfirmTOTP(ctx context.Context, user, id string, code accoun
 		if e.TOTP != nil {
 			old := e.TOTP.bound
 			e.unbind(old.ID, from, now)
-			if told, err := e.tell(v, Unbound, &old, from, now); !told {
+			if told, err := e.tell(Unbound, &old, from, now); !told {
 				return false, err
 			}
 		}
 		t = totp{bound: newBound(TOTP, label(name, "Authenticator app"), from, now), Secret: b.value.Secret}
 		t.accept(at, now)
 		e.TOTP = &t
-		return e.tell(v, Bound, &t.bound, from, now)
+		return e.tell(Bound, &t.bound, from, now)
 	})
 	return t.shown(), err
 }
