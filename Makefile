@@ -8,7 +8,7 @@ RACE     := $(shell command -v gcc >/dev/null 2>&1 && echo -race)
 DEPS     := xmlsec1 nginx-light prometheus python3-msal python3-zeep python3-jsonschema curl systemd freeradius \
             mono-mcs mono-runtime libmono-system-runtime-serialization4.0-cil samba-ad-dc samba-ad-provision
 
-.PHONY: all run build test lint bench fuzz siege crash races oracle reloads campaign golden deps image
+.PHONY: all run build test lint bench fuzz siege crash races matrix oracle reloads campaign golden deps image
 
 all: lint test build
 
@@ -46,6 +46,9 @@ races:                     ## 16 racers through three nodes for each of 10,000 k
 
 oracle:                    ## 300,000 changed messages through the scanner and .NET's readers; ORACLE_SEED repeats a run
 	ORACLE_DOCS=$${ORACLE_DOCS:-300000} $(GO) test ./gateway/wstrust -run='^TestOracle$$' -count=1 -timeout=30m -v
+
+matrix:                    ## the fail-closed matrix with 10,000 requests a row, and its times (FAIL-01); a quiet machine, root
+	MATRIX_REQUESTS=$${MATRIX_REQUESTS:-10000} $(GO) test ./cmd/stsgate -run='^TestMatrix' -count=1 -timeout=60m -v
 
 reloads:                   ## 1,000 reloads while clients ask, files half-written and out of step (POL-03)
 	RELOADS=$${RELOADS:-1000} $(GO) test $(RACE) ./cmd/stsgate -run='^TestReloads$$' -count=1 -timeout=30m -v

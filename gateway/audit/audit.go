@@ -183,7 +183,7 @@ func (l *Log) write() {
 	for {
 		select {
 		case now := <-tick.C:
-			l.hold()
+			l.extend()
 			l.retry()
 			if l.chain.due(now) {
 				l.seal()

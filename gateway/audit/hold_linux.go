@@ -10,7 +10,15 @@ import (
 // than half of what is wanted. Where the file system knows no such thing, the log
 // is full when a write failed, until there is room for a little.
 func (l *Log) hold() {
-	if !l.regular || l.reserve == 0 || l.held-l.size > l.reserve/2 {
+	if l.held-l.size <= l.reserve/2 {
+		l.extend()
+	}
+}
+
+// extend makes up what lines have taken of that room, and notes whether the disk
+// has none.
+func (l *Log) extend() {
+	if !l.regular || l.reserve == 0 || l.held-l.size >= l.reserve {
 		return
 	}
 	const keepSize = 0x01 // FALLOC_FL_KEEP_SIZE
