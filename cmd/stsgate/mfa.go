@@ -139,7 +139,7 @@ func (m *keeper) openMFA(c *config.Config, p *parts, store state.Store, registry
 	if err != nil {
 		return err
 	}
-	f.Notify = notifier(m.knock)
+	f.Notify = m.happened
 	s.Knock, s.Notify, s.Know = m.knock.Knock, m.knock.Notify, m.knock.Know
 	if portal != "" {
 		f.RPID, f.Origin = c.Portal.Host, portal
@@ -159,11 +159,16 @@ func (m *keeper) openMFA(c *config.Config, p *parts, store state.Store, registry
 	return err
 }
 
-// notifier queues what happened to authenticators for their user.
-func notifier(k *knock.Service) func(context.Context, factor.Event) error {
-	return func(ctx context.Context, e factor.Event) error {
-		return k.Notify(ctx, knock.Notice{ID: e.ID, What: knock.What(e.What), To: knock.Recipient{ID: e.User}, Factor: e.Kind.String(), At: e.At})
+// happened queues what happened to authenticators for their user. What was
+// proven with one that is gone, or that somebody else may have, stands no more.
+func (m *keeper) happened(ctx context.Context, e factor.Event) error {
+	switch e.What {
+	case factor.Unbound, factor.Reset, factor.Disabled, factor.Cloned:
+		if err := m.mfa.RevokeAll(ctx, e.User); err != nil {
+			return err
+		}
 	}
+	return m.knock.Notify(ctx, knock.Notice{ID: e.ID, What: knock.What(e.What), To: knock.Recipient{ID: e.User}, Factor: e.Kind.String(), At: e.At})
 }
 
 // unmet are the second factors that rules require and that nobody can ever

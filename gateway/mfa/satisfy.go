@@ -149,9 +149,10 @@ func (c *claim) factors(shape policy.Shapes) policy.Factors {
 }
 
 // codeRefusal refuses for what became of a code. What is wrong with it looks
-// like a wrong password.
+// like a wrong password; so does that a server asks for more, which no client of
+// this protocol can answer.
 func codeRefusal(err error) error {
-	for _, e := range []error{factor.ErrWrong, factor.ErrReused, factor.ErrThrottled, factor.ErrDisabled, factor.ErrMissing} {
+	for _, e := range []error{factor.ErrWrong, factor.ErrReused, factor.ErrThrottled, factor.ErrDisabled, factor.ErrMissing, factor.ErrOver, factor.ErrChallenge} {
 		if errors.Is(err, e) && !errors.Is(err, factor.ErrDown) {
 			return &refusal.Refusal{Reason: refusal.WrongCode, Err: err}
 		}
