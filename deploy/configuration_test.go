@@ -132,7 +132,8 @@ audit: {file: audit.jsonl}`
 	asking = forwarding + `
 directory: {ldap: {url: "ldaps://dc1.contoso.example", ca: ca.pem, user: svc@contoso.example, password: dc.password}}`
 	approving = forwarding + `
-portal: {host: approve.contoso.example}`
+portal: {host: approve.contoso.example}
+directory: {file: users.yaml}`
 	telling = approving + `
 mfa:
   hold: {families: [{family: zeep}]}

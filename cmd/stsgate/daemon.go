@@ -22,6 +22,7 @@ import (
 	"stsgate/gateway/clock"
 	"stsgate/gateway/config"
 	"stsgate/gateway/edge"
+	"stsgate/gateway/portal"
 	"stsgate/policy"
 	"stsgate/upstream/adfs"
 	"stsgate/upstream/issuer"
@@ -43,6 +44,7 @@ type daemon struct {
 	syslog  *audit.Syslog // nil without a receiver
 	keeper  *keeper
 	gateway *gateway.Gateway
+	portal  *portal.Portal // nil without one
 
 	servers []*edge.Server
 	clients []net.Listener // one for each server
@@ -85,6 +87,9 @@ func newDaemon(c *config.Config, log *slog.Logger) (_ *daemon, err error) {
 		return nil, err
 	}
 	if err := d.buildGateway(registry); err != nil {
+		return nil, err
+	}
+	if err := d.openPortal(registry); err != nil {
 		return nil, err
 	}
 	if err := d.listen(registry); err != nil {
@@ -162,7 +167,8 @@ func (d *daemon) listen(registry *prometheus.Registry) error {
 		s, err := edge.New(edge.Config{
 			Host:           d.c.Host,
 			Routes:         routes,
-			Refuse:         d.gateway.Refuse,
+			Sites:          d.sites(),
+			Refuse:         d.refuse,
 			RefusedFraming: d.gateway.RefuseFraming,
 			Certificates:   d.parts.certificates[i],
 			Gate:           gate,
@@ -246,6 +252,9 @@ func (d *daemon) run(ctx context.Context) error {
 
 // drain answers what clients have begun to ask, on all listeners at once.
 func (d *daemon) drain(ctx context.Context) error {
+	if d.portal != nil {
+		d.portal.Drain()
+	}
 	drained := make(chan error, len(d.servers))
 	for _, s := range d.servers {
 		go func() { drained <- s.Drain(ctx) }()
@@ -314,7 +323,7 @@ func (d *daemon) checks() []admin.Check {
 	if d.parts.ldap != nil {
 		all = append(all, admin.NewCheck("directory", d.parts.ldap.Healthy()))
 	}
-	for _, c := range d.parts.certificates {
+	for _, c := range d.parts.allCertificates() {
 		var err error
 		if until := c.Expiry(); time.Now().After(until) {
 			err = fmt.Errorf("expired at %s", until.UTC().Format(time.RFC3339))

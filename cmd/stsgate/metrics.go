@@ -93,6 +93,9 @@ func (m *metrics) loaded(p *parts, set *policy.Set, now time.Time) {
 	for i, c := range p.certificates {
 		m.notAfter.WithLabelValues(fmt.Sprintf("listen-%d", i)).Set(float64(c.Expiry().Unix()))
 	}
+	if c := p.portalCertificates; c != nil {
+		m.notAfter.WithLabelValues("portal").Set(float64(c.Expiry().Unix()))
+	}
 	for name, built := range p.places.Built() {
 		m.placesBuilt.WithLabelValues(name).Set(float64(built.Unix()))
 	}

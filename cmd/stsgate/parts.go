@@ -33,15 +33,17 @@ type parts struct {
 	ldap         *directory.LDAP // that, where it is Active Directory
 	places       *place.DB
 	certificates []*edge.Certificates
-	farmCA       *x509.CertPool      // nil without a farm
-	farmSigners  []*x509.Certificate // nil for those in the farm's metadata
-	stateKeys    *state.Keys         // nil where state is kept in memory
-	natsCA       *x509.CertPool      // nil for those that the system trusts
-	signingCert  *x509.Certificate
-	signingKey   crypto.Signer // nil without an issuer
-	mfa          *mfaParts
-	auditKey     ed25519.PrivateKey // nil without checkpoints
-	syslog       *tls.Config        // nil without a receiver of the audit log
+	// portalCertificates is nil where those of the listeners cover the portal too.
+	portalCertificates *edge.Certificates
+	farmCA             *x509.CertPool      // nil without a farm
+	farmSigners        []*x509.Certificate // nil for those in the farm's metadata
+	stateKeys          *state.Keys         // nil where state is kept in memory
+	natsCA             *x509.CertPool      // nil for those that the system trusts
+	signingCert        *x509.Certificate
+	signingKey         crypto.Signer // nil without an issuer
+	mfa                *mfaParts
+	auditKey           ed25519.PrivateKey // nil without checkpoints
+	syslog             *tls.Config        // nil without a receiver of the audit log
 }
 
 // loadParts loads all parts and reports what is wrong with any of them.
@@ -63,9 +65,14 @@ func loadParts(c *config.Config, log *slog.Logger) (*parts, error) {
 	p.places, err = place.Open(place.Config{Country: c.Places.Country, ASN: c.Places.ASN})
 	collect(err)
 	for _, l := range c.Listen {
-		certs, err := edge.NewCertificates(edge.CertificatesConfig{Certificate: l.TLS.Certificate, Key: l.TLS.Key, Host: c.Host, Log: log})
+		certs, err := edge.NewCertificates(edge.CertificatesConfig{Certificate: l.TLS.Certificate, Key: l.TLS.Key, Host: c.Host, Also: alsoCovered(c), Log: log})
 		collect(err)
 		p.certificates = append(p.certificates, certs)
+	}
+	if c.Portal != nil && c.Portal.TLS != nil {
+		t := c.Portal.TLS
+		p.portalCertificates, err = edge.NewCertificates(edge.CertificatesConfig{Certificate: t.Certificate, Key: t.Key, Host: c.Portal.Host, Log: log})
+		collect(err)
 	}
 	if c.State != nil {
 		p.stateKeys, err = state.LoadKeys(c.State.Key)

@@ -76,7 +76,7 @@ func (d *daemon) prepareReload() (*reloaded, error) {
 	var err error
 	r.policy, err = loadPolicy(d.c)
 	errs = append(errs, err)
-	for _, c := range d.parts.certificates {
+	for _, c := range d.parts.allCertificates() {
 		replace, err := c.Prepare()
 		errs, r.replace = append(errs, err), append(r.replace, replace)
 	}

@@ -30,6 +30,7 @@ type keeper struct {
 	knock   *knock.Service   // nil without a portal
 	store   *jetstream.Store // nil where state is kept in this process
 	sealed  *state.Sealed    // that, or nil
+	records state.Store      // whichever it is
 	stop    context.CancelFunc
 	running sync.WaitGroup
 }
@@ -49,6 +50,7 @@ func openKeeper(c *config.Config, p *parts, registry prometheus.Registerer, log 
 	if err != nil {
 		return nil, err
 	}
+	m.records = store
 	secret, err := p.secret("guard")
 	if err != nil {
 		return nil, err
@@ -75,6 +77,14 @@ func openKeeper(c *config.Config, p *parts, registry prometheus.Registerer, log 
 		return nil, fmt.Errorf("read what is stored: %w", err)
 	}
 	return m, nil
+}
+
+// follow runs what follows the store, until close.
+func (m *keeper) follow(run func(context.Context)) {
+	ctx, stop := context.WithCancel(context.Background())
+	before := m.stop
+	m.stop = func() { stop(); before() }
+	m.running.Go(func() { run(ctx) })
 }
 
 // secret is what one use of the store keys its hashes by, nil where state is

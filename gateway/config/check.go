@@ -24,7 +24,7 @@ func (d *decoder) check(c *Config) {
 			d.checkf("listen["+strconv.Itoa(i)+"].proxy_protocol", "needs clients.proxies, the only ones who may connect there")
 		}
 	}
-	d.checkPortal(c.Portal, c.Host)
+	d.checkPortal(c)
 	d.checkMFA(&c.MFA, c.Portal)
 	d.checkAdmin(&c.Admin)
 	d.checkEndpoints(c.Endpoints)

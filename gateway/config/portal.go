@@ -63,15 +63,19 @@ func defaultPortal() *Portal {
 	return &Portal{TLS: new(PortalTLS), PasskeyAlone: true, FirstEnrolment: new(FirstEnrolment)}
 }
 
-func (d *decoder) checkPortal(p *Portal, host string) {
+func (d *decoder) checkPortal(c *Config) {
+	p := c.Portal
 	if p == nil {
 		return
+	}
+	if c.Directory == nil {
+		d.checkf("portal", "needs a directory, where users' passwords are checked")
 	}
 	switch {
 	case p.Host == "": // reported as missing
 	case !dnsName(p.Host):
 		d.checkf("portal.host", "want a DNS name in lower case, such as approve.contoso.example, got %q", p.Host)
-	case p.Host == host:
+	case p.Host == c.Host:
 		d.checkf("portal.host", "is the service's own host: the portal needs another name")
 	}
 	if err := checkURL(p.URL, p.Host); p.URL != "" && err != nil {
