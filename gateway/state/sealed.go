@@ -115,6 +115,13 @@ func (s *Sealed) opened(r Record) (Record, error) {
 	return r, nil
 }
 
+// Check reports as ErrCorrupt that a record, as the store below has it, is not
+// what was written under its key.
+func (s *Sealed) Check(r Record) error {
+	_, err := s.opened(r)
+	return err
+}
+
 // Rekey writes every record of the bucket anew that the first key did not
 // seal, and returns how many it wrote. When it has no error for any bucket, the
 // old key is needed no more. Records that others change meanwhile are theirs.

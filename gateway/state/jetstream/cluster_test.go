@@ -137,6 +137,43 @@ func TestServersThatDoNotSync(t *testing.T) {
 	refused(t, c.config(0), "the server n2 does not sync every write")
 }
 
+// STATE-14: how far clocks are apart is told, and a mark is created once however
+// they are.
+func TestClocksApart(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts three servers")
+	}
+	c := newCluster(t)
+	ahead := make(chan time.Duration, 1)
+	fast := c.config(0)
+	fast.now = func() time.Time { return time.Now().Add(90 * time.Second) }
+	fast.Metrics.Skew = func(b state.Bucket, d time.Duration) {
+		if b != state.Marks {
+			t.Errorf("told of %s", b)
+		}
+		select {
+		case ahead <- d:
+		default:
+		}
+	}
+	a, b := open(t, fast), open(t, c.config(1))
+	for e, err := range a.Watch(within(t, 20*time.Second), state.Marks.Key()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Kind == state.Current {
+			break
+		}
+	}
+	if got := <-ahead; got < -91*time.Second || got > -89*time.Second {
+		t.Errorf("the leader's clock is told to be %s ahead, want -90s", got)
+	}
+	put(t, a, state.Marks.Key("code"), "", time.Minute)
+	if _, err := b.Create(within(t, 20*time.Second), state.Marks.Key("code"), nil, time.Minute); !errors.Is(err, state.ErrExists) {
+		t.Errorf("a code that was used on the other gateway: %v", err)
+	}
+}
+
 // STATE-02: what runs in this process, and what is refused elsewhere.
 func TestVersions(t *testing.T) {
 	if err := recent("in this process", server.VERSION); err != nil {

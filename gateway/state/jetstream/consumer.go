@@ -18,6 +18,7 @@ type consumer struct {
 	bucket   state.Bucket
 	pending  uint64 // when it was made
 	name     string
+	server   string // where it reads, in a cluster
 	messages jetstream.MessagesContext
 	read     uint64
 }
@@ -26,6 +27,7 @@ type consumer struct {
 type message struct {
 	record  state.Record // with the zero Key for what is none
 	gone    bool
+	path    string
 	pending uint64 // that follow
 }
 
@@ -51,7 +53,11 @@ func (s *Store) consume(ctx context.Context, b state.Bucket, filter string) (*co
 		return nil, unavailable(err)
 	}
 	info := c.CachedInfo()
-	return &consumer{s: s, bucket: b, pending: info.NumPending, name: info.Name, messages: m}, nil
+	read := &consumer{s: s, bucket: b, pending: info.NumPending, name: info.Name, messages: m}
+	if info.Cluster != nil {
+		read.server = info.Cluster.Leader
+	}
+	return read, nil
 }
 
 func (c *consumer) close() {
@@ -89,7 +95,7 @@ func (c *consumer) next(ctx context.Context, within time.Duration) (message, err
 		return message{}, unavailable(fmt.Errorf("message %d of %s after %d", about.Sequence.Consumer, c.bucket, c.read-1))
 	}
 	path := strings.TrimPrefix(m.Subject(), subject(c.bucket, ""))
-	read := message{gone: m.Headers().Get(headerOperation) != "", pending: about.NumPending}
+	read := message{gone: m.Headers().Get(headerOperation) != "", path: path, pending: about.NumPending}
 	read.record = record(state.Key{}, m.Data(), m.Headers(), about.Sequence.Stream, about.Timestamp)
 	if strings.HasPrefix(path, "/") {
 		return read, nil

@@ -51,9 +51,10 @@ type Config struct {
 	Log *slog.Logger
 
 	// These are for tests; zero is the default.
-	limit    int64         // bytes of every bucket
-	attempt  time.Duration // how long one try of a call may take
-	idle     time.Duration // how long the server may take to find the next record of a list
+	now      func() time.Time // what this process takes for the time of a beat
+	limit    int64            // bytes of every bucket
+	attempt  time.Duration    // how long one try of a call may take
+	idle     time.Duration    // how long the server may take to find the next record of a list
 	provider func(nats.InProcessConnProvider) nats.InProcessConnProvider
 }
 
@@ -78,9 +79,10 @@ type Metrics struct {
 	Op func(op, outcome string, took time.Duration)
 	// Retry is told of each further try of a write, and why the one before failed.
 	Retry func(err error)
-	// Skew is told how far the store's clock is ahead of this process's, from a
-	// watch of a cluster, at most the delay of one message too large.
-	Skew func(time.Duration)
+	// Skew is told how far the clock of a bucket's leader is ahead of this
+	// process's, from a watch of a cluster, at most the delay of one message too
+	// large.
+	Skew func(b state.Bucket, ahead time.Duration)
 }
 
 const (
@@ -124,6 +126,9 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	}
 	if c.idle == 0 {
 		c.idle = idleLast
+	}
+	if c.now == nil {
+		c.now = time.Now
 	}
 	s := &Store{c: c, streams: map[state.Bucket]jetstream.Stream{}, writer: rand.Text()}
 	ctx, cancel := context.WithTimeout(ctx, openWithin)

@@ -28,7 +28,9 @@ type fence struct {
 type watch struct {
 	s      *Store
 	bucket state.Bucket
-	beat   string // the subject of its beats
+	beat   string               // the path of its beats
+	server string               // where it reads, in a cluster
+	beaten map[uint64]time.Time // when beats that were read were written, by the store's clock
 
 	// Until it is current for the first time:
 	pending uint64          // records that there were
@@ -46,14 +48,18 @@ func (s *Store) Watch(ctx context.Context, prefix state.Key) iter.Seq2[state.Eve
 	return func(yield func(state.Event, error) bool) {
 		ctx, stop := context.WithCancel(ctx)
 		defer stop()
-		w := &watch{s: s, bucket: prefix.Bucket(), seen: map[string]bool{}, beat: subject(prefix.Bucket(), beats+rand.Text()),
-			messages: make(chan message, 64), fences: make(chan fence), failed: make(chan error, 2)}
+		w := s.watch(prefix.Bucket())
 		if err := w.start(ctx); err != nil {
 			yield(state.Event{}, err)
 			return
 		}
 		w.run(ctx, prefix, yield)
 	}
+}
+
+func (s *Store) watch(b state.Bucket) *watch {
+	return &watch{s: s, bucket: b, seen: map[string]bool{}, beat: beats + rand.Text(), beaten: map[uint64]time.Time{},
+		messages: make(chan message, 64), fences: make(chan fence), failed: make(chan error, 2)}
 }
 
 // start makes the consumer and the first fence. That is always written, so
@@ -65,7 +71,7 @@ func (w *watch) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.pending = c.pending
+	w.pending, w.server = c.pending, c.server
 	first, err := w.write(within)
 	if err != nil {
 		c.close()
@@ -128,8 +134,8 @@ func (w *watch) set(ctx context.Context, set func(context.Context) (fence, error
 // write sets a fence with a message. In a cluster nothing less will do: a
 // leader that lost the others answers questions for some seconds.
 func (w *watch) write(ctx context.Context) (fence, error) {
-	asOf := time.Now()
-	ack, err := w.s.js.PublishMsg(ctx, nats.NewMsg(w.beat), jetstream.WithMsgTTL(10*time.Second), jetstream.WithRetryAttempts(0))
+	asOf := w.s.c.now()
+	ack, err := w.s.js.PublishMsg(ctx, nats.NewMsg(subject(w.bucket, w.beat)), jetstream.WithMsgTTL(10*time.Second), jetstream.WithRetryAttempts(0))
 	if err != nil {
 		return fence{}, unavailable(err)
 	}
@@ -154,6 +160,9 @@ func (w *watch) run(ctx context.Context, prefix state.Key, yield func(state.Even
 		select {
 		case m := <-w.messages:
 			seen = m.record.Revision
+			if m.path == w.beat {
+				w.beaten[seen] = m.record.Written
+			}
 			if w.seen != nil {
 				w.seen[m.record.Key.Path()] = true
 			}
@@ -170,11 +179,21 @@ func (w *watch) run(ctx context.Context, prefix state.Key, yield func(state.Even
 			return
 		}
 		for len(ahead) > 0 && ahead[0].sequence <= seen {
+			w.skew(ahead[0])
 			if !w.loaded(ctx, prefix, yield) || !yield(state.Event{Kind: state.Current, AsOf: ahead[0].asOf}, nil) {
 				return
 			}
 			ahead = ahead[1:]
 		}
+	}
+}
+
+// skew tells how far the clock of the leader that wrote a beat is ahead.
+func (w *watch) skew(f fence) {
+	written, ok := w.beaten[f.sequence]
+	clear(w.beaten)
+	if ok && w.s.c.Metrics.Skew != nil {
+		w.s.c.Metrics.Skew(w.bucket, written.Sub(f.asOf))
 	}
 }
 
