@@ -8,7 +8,7 @@ RACE     := $(shell command -v gcc >/dev/null 2>&1 && echo -race)
 DEPS     := xmlsec1 nginx-light prometheus python3-msal python3-zeep python3-jsonschema curl systemd freeradius \
             mono-mcs mono-runtime libmono-system-runtime-serialization4.0-cil samba-ad-dc samba-ad-provision
 
-.PHONY: all run build test lint bench fuzz siege crash races matrix oracle reloads campaign golden deps image
+.PHONY: all run build test lint bench fuzz siege crash cluster races matrix oracle reloads campaign golden deps image
 
 all: lint test build
 
@@ -38,8 +38,12 @@ fuzz:                      ## each fuzz target for FUZZTIME
 siege:                     ## slowloris, 1 GiB bodies, bombs and floods beside an honest client, at the gateway and at nginx; two cores
 	SIEGE=1 $(GO) test ./cmd/stsgate -run '^TestSiege$$' -count=1 -timeout 15m -v
 
-crash:                     ## 1,000 kills of a writing store, and power cuts where root and loop devices allow; CRASH_ROUNDS, POWER_ROUNDS
+crash:                     ## 1,000 kills of a writing store and of a gateway under load, and power cuts where root and loop devices allow; CRASH_ROUNDS, KILL_ROUNDS, POWER_ROUNDS
 	CRASH_ROUNDS=$${CRASH_ROUNDS:-1000} POWER_ROUNDS=$${POWER_ROUNDS:-0} $(GO) test ./gateway/state/jetstream -run='^(TestKill|TestPowerCut)$$' -count=1 -timeout=60m -v
+	KILL_ROUNDS=$${KILL_ROUNDS:-1000} $(GO) test ./cmd/stsgate -run='^TestKilledGateway$$' -count=1 -timeout=60m -v
+
+cluster:                   ## three gateways on three NATS servers, each killed, paused and cut off under load; CLUSTER_ROUNDS
+	CLUSTER_ROUNDS=$${CLUSTER_ROUNDS:-10} $(GO) test ./cmd/stsgate -run='^TestThreeNodes$$' -count=1 -timeout=60m -v
 
 races:                     ## 16 racers through three nodes for each of 10,000 keys, and 200 flipped bits
 	$(GO) test ./gateway/state/jetstream -run='^(TestContractInACluster|TestFlippedBitOnDisk)$$' -count=1 -timeout=60m -v -args -long

@@ -307,7 +307,7 @@ func (d *daemon) checks() []admin.Check {
 		draining = errors.New("stopping")
 	}
 	all := []admin.Check{
-		admin.NewCheck("draining", draining), admin.NewCheck("state", errors.Join(d.keeper.guard.Ready(), d.keeper.factors.Ready(), d.keeper.mfa.Ready())), admin.NewCheck("audit", d.auditing()),
+		admin.NewCheck("draining", draining), admin.NewCheck("state", errors.Join(d.keeper.guard.Ready(), d.keeper.factors.Ready(), d.keeper.mfa.Ready(), d.keeper.tender.ready())), admin.NewCheck("audit", d.auditing()),
 		admin.NewCheck("clock", d.clock.Ready()), admin.NewCheck("panics", d.gateway.Sound()), d.metrics.policyCheck(),
 	}
 	if d.issuer != nil {

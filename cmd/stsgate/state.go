@@ -31,6 +31,7 @@ type keeper struct {
 	store   *jetstream.Store // nil where state is kept in this process
 	sealed  *state.Sealed    // that, or nil
 	records state.Store      // whichever it is
+	tender  *tender
 	stop    context.CancelFunc
 	running sync.WaitGroup
 }
@@ -46,6 +47,9 @@ func openKeeper(c *config.Config, p *parts, registry prometheus.Registerer, log 
 			err = errors.Join(err, m.close())
 		}
 	}()
+	if m.tender, err = newTender(registry, log); err != nil {
+		return nil, err
+	}
 	store, err := m.open(c.State, p, registry, log)
 	if err != nil {
 		return nil, err
@@ -71,6 +75,9 @@ func openKeeper(c *config.Config, p *parts, registry prometheus.Registerer, log 
 	m.running.Go(func() { m.factors.Run(ctx) })
 	m.running.Go(func() { m.mfa.Run(ctx) })
 	m.running.Go(func() { m.knock.Run(ctx) })
+	if m.store != nil {
+		m.running.Go(func() { m.tender.run(ctx, m.store, m.sealed.Check) })
+	}
 	read, done := context.WithTimeout(ctx, readTime)
 	defer done()
 	if err := errors.Join(m.guard.Wait(read), m.factors.Wait(read), m.mfa.Wait(read)); err != nil {
@@ -122,7 +129,8 @@ func (m *keeper) open(c *config.State, p *parts, registry prometheus.Registerer,
 	count := func(op, outcome string, _ time.Duration) { operations.WithLabelValues(op, outcome).Inc() }
 	var err error
 	m.store, err = jetstream.Open(context.Background(), jetstream.Config{
-		Dir: c.Dir, Cluster: cluster(c.NATS, p), Keys: p.stateKeys, Metrics: jetstream.Metrics{Op: count}, Log: log,
+		Dir: c.Dir, Cluster: cluster(c.NATS, p), Keys: p.stateKeys, Log: log,
+		Metrics: jetstream.Metrics{Op: count, Retry: func(error) { m.tender.retries.Inc() }, Skew: m.tender.noteSkew},
 	})
 	if err != nil {
 		return nil, err
