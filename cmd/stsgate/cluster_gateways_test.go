@@ -25,7 +25,7 @@ import (
 
 // A fleet is real gateways, each a process, in front of one farm.
 type fleet struct {
-	t        *testing.T
+	t        testing.TB
 	dir      string // of what they share
 	farm     *adfstest.Farm
 	gateways []*gatewayProcess
@@ -58,7 +58,7 @@ limits: {handshakes_per_source: 1000}
 
 // newFleet writes the files of n gateways that keep state as stateOf says.
 // Nobody here knows the passwords of so many victims.
-func newFleet(t *testing.T, n, victims int, stateOf func(i int) string) *fleet {
+func newFleet(t testing.TB, n, victims int, stateOf func(i int) string) *fleet {
 	t.Helper()
 	farm, err := adfstest.Start(adfstest.Config{Host: "localhost", Users: farmUsers(), Applications: []string{"urn:payroll"}})
 	if err != nil {

@@ -95,7 +95,7 @@ log: {level: %s}
 `
 
 // writeGate writes a gateway's files into a folder.
-func writeGate(t *testing.T, dir, configuration string, farmCA []byte) {
+func writeGate(t testing.TB, dir, configuration string, farmCA []byte) {
 	t.Helper()
 	if err := writeCast(dir); err != nil {
 		t.Fatal(err)
