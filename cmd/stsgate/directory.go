@@ -13,6 +13,8 @@ import (
 // A userDirectory is what a file of users and Active Directory have in common.
 type userDirectory interface {
 	gateway.Directory
+	// Names returns the names of accounts by their GUIDs.
+	Names(ctx context.Context, ids []string) (map[string]string, error)
 	// Prepare reads its files again and returns what puts them in force.
 	Prepare() (replace func(), err error)
 }

@@ -25,7 +25,7 @@ func (d *daemon) listenOperators() error {
 		Ends: []func(context.Context, string) error{d.keeper.mfa.RevokeAll},
 	}
 	if d.parts.directory != nil {
-		c.Lookup = d.parts.directory.Lookup
+		c.Lookup, c.Names = d.parts.directory.Lookup, d.parts.directory.Names
 	}
 	desk, err := admin.NewDesk(c)
 	if err != nil {

@@ -51,7 +51,8 @@ type Closed struct {
 	// Target is a prefix, or a user as he is kept: a GUID, or a hash of a name that
 	// does not resolve.
 	Target string `json:"target"`
-	// Name is the user as the operator wrote it who closed him.
+	// Name is the user as the operator wrote it who closed him, or the name in the
+	// directory.
 	Name string `json:"name,omitempty"`
 	// Addresses are those that a lock is for: familiar, unfamiliar, or all.
 	Addresses string    `json:"addresses,omitempty"`

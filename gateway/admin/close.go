@@ -13,16 +13,18 @@ import (
 )
 
 func (c *call) lockList(ctx context.Context, _ *Nothing) (any, error) {
-	return c.list(c.desk.c.Guard.Locks(ctx))
+	all, err := c.desk.c.Guard.Locks(ctx)
+	return c.list(ctx, all, err)
 }
 
 func (c *call) banList(ctx context.Context, _ *Nothing) (any, error) {
-	return c.list(c.desk.c.Guard.Bans(ctx))
+	all, err := c.desk.c.Guard.Bans(ctx)
+	return c.list(ctx, all, err)
 }
 
 // list makes a List of what the guard has. Something that cannot be read hides
 // nothing else.
-func (c *call) list(all []guard.Closed, err error) (any, error) {
+func (c *call) list(ctx context.Context, all []guard.Closed, err error) (any, error) {
 	if err != nil && len(all) == 0 {
 		return nil, err
 	}
@@ -43,7 +45,40 @@ func (c *call) list(all []guard.Closed, err error) (any, error) {
 		l.Rows = l.Rows[:MostRows]
 	}
 	l.More = max(l.More, 0)
+	var users []string
+	for _, r := range l.Rows {
+		if r.Name == "" {
+			users = append(users, r.Target)
+		}
+	}
+	names := c.names(ctx, users)
+	for i, r := range l.Rows {
+		l.Rows[i].Name = cmp.Or(r.Name, names[r.Target])
+	}
 	return l, nil
+}
+
+const (
+	// mostNames is of how many users the directory is asked for the name, and
+	// namesTime for how long: a list is of use without.
+	mostNames = 1000
+	namesTime = 3 * time.Second
+)
+
+// names asks the directory who users are.
+func (c *call) names(ctx context.Context, users []string) map[string]string {
+	slices.Sort(users)
+	users = slices.Compact(users)
+	if c.desk.c.Names == nil || len(users) == 0 {
+		return nil
+	}
+	ctx, done := context.WithTimeout(ctx, namesTime)
+	defer done()
+	names, err := c.desk.c.Names(ctx, users[:min(len(users), mostNames)])
+	if err != nil {
+		c.desk.c.Log.Warn("the directory does not name the users of a list", "err", err)
+	}
+	return names
 }
 
 func (c *call) lockAdd(ctx context.Context, in *Close) (any, error) {

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -38,7 +39,8 @@ type office struct {
 	mu      sync.Mutex
 	records []audit.Operation
 	ended   []string
-	refuse  int // the record with that number, from 1, cannot be written
+	dark    bool // the directory does not answer
+	refuse  int  // the record with that number, from 1, cannot be written
 }
 
 func (o *office) record(r *audit.Operation) error {
@@ -86,7 +88,7 @@ func openOfficeWith(t *testing.T, keys []byte) *office {
 	if err != nil {
 		t.Fatal(err)
 	}
-	desk, err := admin.NewDesk(admin.DeskConfig{Guard: o.guard, Factors: o.factors, Store: o.store, Lookup: lookup, Record: o.record, Log: log,
+	desk, err := admin.NewDesk(admin.DeskConfig{Guard: o.guard, Factors: o.factors, Store: o.store, Lookup: lookup, Names: o.names, Record: o.record, Log: log,
 		Ends: []func(context.Context, string) error{func(_ context.Context, user string) error { o.ended = append(o.ended, user); return nil }}})
 	if err != nil {
 		t.Fatal(err)
@@ -109,6 +111,39 @@ func lookup(_ context.Context, n account.Name) (account.Account, error) {
 		return account.Account{}, errors.New("no answer in time")
 	}
 	return account.Account{}, account.ErrUnknown
+}
+
+func (o *office) names(_ context.Context, ids []string) (map[string]string, error) {
+	if o.dark {
+		return nil, errors.New("no answer in time")
+	}
+	if slices.Contains(ids, alice) {
+		return map[string]string{alice: "alice@contoso.example"}, nil
+	}
+	return nil, nil
+}
+
+// A list has the names of users and, where the directory does not answer, does
+// without.
+func TestListNames(t *testing.T) {
+	o := openOffice(t)
+	for _, target := range []string{alice, "203.0.113.9"} {
+		if err := o.closes(admin.BanAdd, target); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, want := range []string{"alice@contoso.example", ""} {
+		var l admin.List
+		if err := o.client.Call(t.Context(), admin.BanList, admin.Nothing{}, &l); err != nil || len(l.Rows) != 2 {
+			t.Fatalf("got %+v, %v", l, err)
+		}
+		for _, r := range l.Rows {
+			if r.Target == alice && r.Name != want || r.Target != alice && r.Name != "" {
+				t.Errorf("got %+v, want the name %q", r, want)
+			}
+		}
+		o.dark = true
+	}
 }
 
 func (o *office) closes(call, target string) error {

@@ -83,6 +83,14 @@ func (c *call) mfaList(ctx context.Context, in *Who) (any, error) {
 	if l.More = max(0, len(l.Rows)-MostRows); l.More > 0 {
 		l.Rows = l.Rows[:MostRows]
 	}
+	var users []string
+	for _, r := range l.Rows {
+		users = append(users, r.User)
+	}
+	names := c.names(ctx, users)
+	for i, r := range l.Rows {
+		l.Rows[i].Name = cmp.Or(names[r.User], r.Name)
+	}
 	return l, nil
 }
 

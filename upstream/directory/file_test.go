@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -133,6 +134,14 @@ func TestAccount(t *testing.T) {
 
 // TestVerify also counts: whoever asks, and whatever for, costs one
 // computation of the same cost (security.md, section 9: no user enumeration).
+func TestNames(t *testing.T) {
+	f, _ := open(t, sample())
+	got, err := f.Names(t.Context(), []string{aliceID, bobID, "6ba7b899-9dad-11d1-80b4-00c04fd430c8"})
+	if want := map[string]string{aliceID: "alice@contoso.example", bobID: "bob@contoso.example"}; err != nil || !maps.Equal(got, want) {
+		t.Errorf("got %v, %v, want %v", got, err, want)
+	}
+}
+
 func TestVerify(t *testing.T) {
 	f, _ := open(t, sample())
 	for _, tt := range []struct {

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"log"
 	"log/slog"
+	"maps"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -46,6 +47,7 @@ func TestSamba(t *testing.T) {
 	t.Run("names that are none", s.testNoNames)
 	t.Run("two accounts of one name", s.testAmbiguous)
 	t.Run("account", s.testAccount)
+	t.Run("names of accounts", s.testNamesOf)
 	t.Run("states", s.testStates)
 	t.Run("base", s.testBase)
 	t.Run("sign-in", s.testVerify)
@@ -229,6 +231,27 @@ func (s *site) testAmbiguous(t *testing.T) {
 	c.UPNSuffixes = []string{"fabrikam.example"}
 	if a, err := find(t, openLDAP(t, c), "twin@fabrikam.example"); !errors.Is(err, account.ErrUnknown) || !strings.Contains(err.Error(), "2 accounts") {
 		t.Errorf("got %+v, error %v, want that two accounts have the name", a, err)
+	}
+}
+
+// Lists name accounts as Lookup does, however many there are, and leave out who
+// is gone.
+func (s *site) testNamesOf(t *testing.T) {
+	l := openLDAP(t, s.config(t))
+	want := map[string]string{}
+	ids := []string{"6ba7b810-9dad-11d1-80b4-00c04fd430c8", "name-0123456789abcdef0123456789abcdef"}
+	for _, typed := range []string{"alice", "bob", "carol"} {
+		a, err := find(t, l, typed)
+		must(t, err)
+		want[a.ID] = a.UPN
+		ids = append(ids, a.ID)
+	}
+	for range 250 {
+		ids = append(ids, ids[0])
+	}
+	slices.Sort(ids)
+	if got, err := l.Names(t.Context(), ids); err != nil || !maps.Equal(got, want) {
+		t.Errorf("got %v, %v, want %v", got, err, want)
 	}
 }
 
