@@ -102,6 +102,10 @@ type Authenticator struct {
 	Until    time.Time
 	// Left is how many recovery codes are.
 	Left int
+	// Unbound is when it was taken away, zero for one that the user has, and By
+	// is who did.
+	Unbound time.Time
+	By      Source
 	// Synced tells that a passkey may be on several devices (its flag BE).
 	Synced bool
 }
@@ -127,6 +131,21 @@ func (v *Verifier) List(ctx context.Context, user string) ([]Authenticator, erro
 		return nil, err
 	}
 	return e.list(), nil
+}
+
+// Past returns what the user had, the latest hundred (MFA-12). Audit has all.
+func (v *Verifier) Past(ctx context.Context, user string) ([]Authenticator, error) {
+	e, _, err := v.read(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	var all []Authenticator
+	for i := range e.Past {
+		a := e.Past[i].shown()
+		a.Unbound, a.By = e.Past[i].Unbound, e.Past[i].By
+		all = append(all, a)
+	}
+	return all, nil
 }
 
 // Accepts returns those of the factors that the user can type behind a

@@ -1,15 +1,12 @@
 package factor
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
-
-	"stsgate/gateway/state"
 )
 
 // An Event is what a user must hear of through another channel than the one it
@@ -82,7 +79,7 @@ func (e *enrolment) failed(b *bound, disables bool, now time.Time) (write bool, 
 }
 
 // send queues notices, and takes from the record those that were. What fails is
-// tried again by sendLeft.
+// tried again by survey.
 func (v *Verifier) send(ctx context.Context, user string, notices []Event) {
 	sent := map[string]bool{}
 	for _, ev := range notices {
@@ -106,30 +103,5 @@ func (v *Verifier) send(ctx context.Context, user string, notices []Event) {
 	})
 	if err != nil {
 		v.log.Warn("a notice may be sent twice", "user", user, "err", err)
-	}
-}
-
-// sendEvery is how often notices are looked for that could not be queued when
-// they were written.
-const sendEvery = time.Minute
-
-// sendLeft sends what was left when a gateway ended, or a queue did not answer.
-func (v *Verifier) sendLeft(ctx context.Context) {
-	if v.enrolments.Wait(ctx) != nil {
-		return
-	}
-	for ; ctx.Err() == nil; pause(ctx, sendEvery) {
-		all, err := v.enrolments.List(state.Enrolments.Key())
-		if err != nil {
-			continue
-		}
-		for _, r := range all {
-			if !bytes.Contains(r.Value, []byte(`"notices":[`)) {
-				continue
-			}
-			if e, err := parse(r.Value); err == nil && len(r.Key.Parts()) == 1 {
-				v.send(ctx, r.Key.Parts()[0], e.Notices)
-			}
-		}
 	}
 }

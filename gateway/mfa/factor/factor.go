@@ -107,7 +107,7 @@ func New(c Config) (*Verifier, error) {
 func (v *Verifier) Run(ctx context.Context) {
 	var all sync.WaitGroup
 	all.Go(func() { v.enrolments.Run(ctx) })
-	all.Go(func() { v.sendLeft(ctx) })
+	all.Go(func() { v.survey(ctx) })
 	all.Wait()
 }
 

@@ -12,6 +12,9 @@ type metrics struct {
 	events   map[What]prometheus.Counter
 	// discarded are answers of RADIUS servers that were thrown away, by why.
 	discarded map[error]prometheus.Counter
+	// users have an authenticator of a kind, those at 0 one of any.
+	users      map[Kind]prometheus.Gauge
+	unreadable prometheus.Gauge
 }
 
 // outcomes are all that outcome may return.
@@ -20,7 +23,7 @@ func outcomes() []string {
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
-	m := &metrics{events: map[What]prometheus.Counter{}, discarded: map[error]prometheus.Counter{}}
+	m := &metrics{events: map[What]prometheus.Counter{}, discarded: map[error]prometheus.Counter{}, users: map[Kind]prometheus.Gauge{}}
 	attempts := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "stsgate_factor_attempts_total",
 		Help: "Proofs of second factors, by kind (totp, passkey, radius, recovery, binding) and by what became of them: accepted, wrong, reused (a code that was spent), throttled (too many were wrong), disabled (far too many were), cloned (a passkey may have been copied), over (begun too long ago), challenged (the MFA server asks for more), missing (the user has no such factor), down (it could not be checked).",
@@ -33,6 +36,14 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		Name: "stsgate_factor_radius_discarded_total",
 		Help: "Answers of RADIUS servers that were not believed, by cause: malformed, unsigned (no Message-Authenticator: the server must be told to send it), forged (another secret, or an attack).",
 	}, []string{"cause"})
+	users := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "stsgate_factor_users",
+		Help: "Users who have a second factor of a kind (totp, passkey, or any of them), as counted every minute.",
+	}, []string{"kind"})
+	m.users[0], m.users[TOTP], m.users[Passkey] = users.WithLabelValues("any"), users.WithLabelValues("totp"), users.WithLabelValues("passkey")
+	m.unreadable = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "stsgate_factor_unreadable", Help: "Whether what is kept of some user's second factors is not what was written: 1 or 0. None is accepted of that user; somebody may have changed the store.",
+	})
 	m.discarded[errMalformed] = discarded.WithLabelValues("malformed")
 	m.discarded[errUnsigned] = discarded.WithLabelValues("unsigned")
 	m.discarded[errForged] = discarded.WithLabelValues("forged")
@@ -45,7 +56,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	for _, w := range Whats() {
 		m.events[w] = events.WithLabelValues(string(w))
 	}
-	for _, c := range []prometheus.Collector{attempts, events, discarded} {
+	for _, c := range []prometheus.Collector{attempts, events, discarded, users, m.unreadable} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}

@@ -139,7 +139,7 @@ func (s *site) metric(name string, labels ...string) float64 {
 				values = append(values, l.GetValue())
 			}
 			if f.GetName() == name && slices.Equal(values, labels) {
-				return m.Counter.GetValue()
+				return m.Counter.GetValue() + m.Gauge.GetValue()
 			}
 		}
 	}
