@@ -13,9 +13,18 @@ import (
 // wrong counts a wrong password for its user and for where it came from.
 func (t *Try) wrong(ctx context.Context, now time.Time) error {
 	sourced := make(chan error, 1)
-	go func() { sourced <- t.g.failedFrom(ctx, t.user, t.sources, now) }()
+	var panicked any // it ends the exchange, as it would without a goroutine
+	go func() {
+		defer close(sourced)
+		defer func() { panicked = recover() }()
+		sourced <- t.g.failedFrom(ctx, t.user, t.sources, now)
+	}()
 	err := t.countWrong(ctx, now)
-	return cmp.Or(<-sourced, err)
+	err = cmp.Or(<-sourced, err)
+	if panicked != nil {
+		panic(panicked)
+	}
+	return err
 }
 
 // countWrong counts it for the user.
