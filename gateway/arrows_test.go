@@ -43,7 +43,7 @@ var may = []struct {
 	{"stsgate/gateway/edge", []string{"stsgate/gateway/refusal"}},
 	// The path of an exchange imports the rooms below it except those that cmd
 	// builds around it.
-	{"stsgate/gateway", []string{"stsgate/policy", "stsgate/gateway/account", "stsgate/gateway/audit", "stsgate/gateway/clientip", "stsgate/gateway/family", "stsgate/gateway/guard",
+	{"stsgate/gateway", []string{"stsgate/policy", "stsgate/gateway/account", "stsgate/gateway/audit", "stsgate/gateway/clientip", "stsgate/gateway/family", "stsgate/gateway/guard", "stsgate/gateway/mfa", "stsgate/gateway/mfa/factor",
 		"stsgate/gateway/place", "stsgate/gateway/refusal", "stsgate/gateway/soap", "stsgate/gateway/wstrust"}},
 
 	{"stsgate/policy/policytest", []string{"stsgate/policy"}},

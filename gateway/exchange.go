@@ -12,6 +12,7 @@ import (
 	"stsgate/gateway/account"
 	"stsgate/gateway/clientip"
 	"stsgate/gateway/guard"
+	"stsgate/gateway/mfa"
 	"stsgate/gateway/refusal"
 	"stsgate/gateway/soap"
 	"stsgate/gateway/wstrust"
@@ -47,14 +48,20 @@ type exchange struct {
 	read     policy.FactSet   // gather: the facts that somebody was asked for
 	absence  error            // gather: why the account is not known
 	decided  bool             // decide
+	code     account.Password // cut: what stood behind the password
 	try      *guard.Try       // prove; nil before
 	decision policy.Decision  // decide
 	kept     *wstrust.Answer  // prove, when forwarding: not to be released before check
 	node     string           // prove, when forwarding: the node that was asked
 	proven   account.Account  // prove, when issuing
+	claimed  *mfa.Request     // secondFactor
+	proofs   []mfa.Proof      // secondFactor
 	grant    *wstrust.Grant   // satisfy, when issuing
 	issued   *wstrust.Issued  // release, when issuing
 	answer   []byte           // release
+
+	cutBody   []byte          // cut: what is forwarded instead of body
+	cutMemory *wstrust.Memory // cut: what that was read into
 }
 
 // exchange runs one exchange from its first byte to its answer.
@@ -101,6 +108,9 @@ func (x *exchange) run(ctx context.Context) error {
 	if err := x.decide(ctx); err != nil {
 		return err // the password of a denied request goes nowhere
 	}
+	if err := x.cut(); err != nil {
+		return err // a code behind the password
+	}
 	if err := x.prove(ctx); err != nil {
 		return err // the first factor
 	}
@@ -108,13 +118,17 @@ func (x *exchange) run(ctx context.Context) error {
 	if err := x.check(ctx); err != nil {
 		return err // who was proven is who was decided on
 	}
+	if err := x.secondFactor(ctx); err != nil {
+		return err // what rules ask for beside the password
+	}
+	ctx = x.staying(ctx)
 	if err := x.satisfy(); err != nil {
-		return err // what is owed before a token, and its limits
+		return err // what is released, and its limits
 	}
 	if err := x.spend(ctx); err != nil {
 		return err // what may be used once
 	}
-	x.try.Completed()     // the user is at home there
+	x.atHome(ctx)         // where the user signs in from
 	return x.release(ctx) // the kept bytes as they came, or a token signed now
 }
 
@@ -168,6 +182,11 @@ const maxKept = 64 << 10
 func (x *exchange) wipe() {
 	x.memory.Wipe()
 	clear(x.body[:cap(x.body)])
+	if x.cutMemory != nil {
+		x.cutMemory.Wipe()
+		clear(x.cutBody)
+		x.code.Wipe()
+	}
 	if x.kept != nil {
 		clear(x.kept.Body)
 	}

@@ -29,6 +29,7 @@ import (
 	"stsgate/gateway/audit"
 	"stsgate/gateway/clientip"
 	"stsgate/gateway/guard"
+	"stsgate/gateway/mfa"
 	"stsgate/gateway/place"
 	"stsgate/gateway/wstrust"
 	"stsgate/policy"
@@ -97,6 +98,9 @@ type Config struct {
 	Places *place.DB
 	// Guard says which passwords may leave the gateway.
 	Guard *guard.Guard
+	// MFA settles second factors. Without it, or without a Directory, whoever owes
+	// one is refused.
+	MFA *mfa.Service
 	// Record are the facts that cost a look-up and stand in the record whether
 	// or not a rule asks for them.
 	Record policy.FactSet

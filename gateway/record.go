@@ -104,6 +104,7 @@ func (x *exchange) auditDecision(r *audit.Record) {
 	}
 	d := &x.decision
 	r.Effect, r.SecondFactor = d.Effect.String(), d.Obligations.SecondFactor
+	r.Shape, r.Assurance, r.Factors = x.auditProofs()
 	r.Facts = x.recordedFacts().AppendJSON(make([]byte, 0, usualFacts), x.recorded())
 	r.Rule, r.Reported = d.Rule, ruleNames(d.Reported)
 	for rule := range d.Obligations.Rules() {

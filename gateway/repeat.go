@@ -82,6 +82,9 @@ type outcome struct {
 	shared bool // otherwise whoever repeats it must ask anew
 	reply  reply
 	err    error
+	// stale tells that the user has answered since and the fault is no longer
+	// right; nil where nobody was asked.
+	stale func(context.Context) bool
 
 	transaction string
 	account     account.Account
@@ -106,6 +109,10 @@ func (x *exchange) repeat(ctx context.Context) (again bool, err error) {
 		o, kind := x.g.repeats.find(x)
 		if o == nil {
 			return false, nil
+		}
+		if kind == ofFault && o.stale != nil && o.stale(ctx) {
+			x.g.repeats.dismiss(x.message, o)
+			continue
 		}
 		select {
 		case <-o.done:
@@ -252,6 +259,9 @@ func (r *repeats) keep(x *exchange, o *outcome) {
 	}
 	o.held.Add(1)
 	f := &fault{outcome: o, key: x.message, digest: r.digest(x)}
+	if waits(o.err) {
+		o.stale = x.g.c.MFA.Answered(x.claimed)
+	}
 	f.place = r.order.PushBack(f)
 	r.faults[x.message] = f
 	f.timer = time.AfterFunc(repeatable, func() {
@@ -270,6 +280,22 @@ func (r *repeats) forget(f *fault) {
 	delete(r.faults, f.key)
 	r.order.Remove(f.place)
 	f.release()
+}
+
+// waits tells that a refusal stands until the user answers.
+func waits(err error) bool {
+	reason := refusal.Of(err)
+	return reason == refusal.SecondFactorApprove || reason == refusal.SecondFactorNumber
+}
+
+// dismiss forgets the fault of an outcome that is held.
+func (r *repeats) dismiss(key messageKey, o *outcome) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if f := r.faults[key]; f != nil && f.outcome == o {
+		r.forget(f)
+	}
+	o.release()
 }
 
 // joinedBy tells that a repeat waits for the exchange.

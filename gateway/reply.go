@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 
@@ -30,6 +31,8 @@ func (x *exchange) reply(err error) reply {
 	row := refusal.Of(err).Row()
 	if app := x.decision.Application; app != nil && app.Hide && row.Proven {
 		row = refusal.WrongPassword.Row()
+	} else if r, ok := errors.AsType[*refusal.Refusal](err); ok {
+		row.Text = r.Text()
 	}
 	if !row.Fault() {
 		return plainReply(row, x.id)

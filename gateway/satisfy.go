@@ -15,14 +15,10 @@ import (
 // valid so long before now, for applications whose clocks are behind.
 const skew = 5 * time.Minute
 
-// satisfy settles what is owed before a token: a second factor, which nobody
-// can prove yet, and the limits of what is released. What is about to be issued
-// it bounds by the application's lifetime, by policy's and by the client's
-// wish, and it evaluates the application's claims.
+// satisfy settles the limits of what is released. What is about to be issued it
+// bounds by the application's lifetime, by policy's and by the client's wish,
+// and it evaluates the application's claims.
 func (x *exchange) satisfy() error {
-	if x.decision.Obligations.SecondFactor {
-		return refusal.New(refusal.SecondFactor, "required by %s", x.requiring())
-	}
 	if x.decision.Answer == policy.Forward {
 		if err := x.capAnswer(); err != nil {
 			return err
@@ -49,6 +45,9 @@ func (x *exchange) satisfy() error {
 	}
 	for _, c := range claims {
 		g.Claims = append(g.Claims, wstrust.Claim{URI: c.Type, Values: c.Values})
+	}
+	if g.SecondFactor = x.multipleAuthn(); g.SecondFactor {
+		g.Claims = append(g.Claims, multipleAuthn)
 	}
 	x.grant = g
 	return x.limit()

@@ -116,6 +116,7 @@ func (d *daemon) buildGateway(registry *prometheus.Registry) (err error) {
 		Clients:     d.parts.clients,
 		Places:      d.parts.places,
 		Guard:       d.keeper.guard,
+		MFA:         d.keeper.mfa,
 		Record:      recorded(d.c),
 		Issuing:     d.issuing,
 		Audit:       d.audit,

@@ -45,6 +45,10 @@ func (g *Guard) sourcesOf(addresses []netip.Addr) []source {
 	return all
 }
 
+// Shared tells that many are behind the address by the operator's own word: a
+// proxy, or a server of Exchange Online's.
+func (g *Guard) Shared(a netip.Addr) bool { return g.exempt.Contains(a.Unmap().WithZone("")) }
+
 // mostUsers is how many users of one source are remembered, the last ones.
 const mostUsers = 256
 

@@ -156,7 +156,7 @@ func (x *reader) user(token *soap.Element) error {
 	case x.username.empty() || len(secret) == 0:
 		x.doubt(UnsupportedCredential, token, "Username or Password is empty")
 	default:
-		x.r.Credential, x.r.Password = CredentialUsername, account.NewPassword(secret)
+		x.r.Credential, x.r.Password, x.r.password = CredentialUsername, account.NewPassword(secret), password
 	}
 	return nil
 }

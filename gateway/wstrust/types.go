@@ -133,6 +133,7 @@ type Request struct {
 	Tolerated []Tolerance
 
 	doc        *soap.Document
+	password   *soap.Element            // in doc, where it is plain
 	tolerances [numTolerances]Tolerance // room for Tolerated
 	memory     *Memory                  // that it lies in, or nil
 }
@@ -210,6 +211,9 @@ type Grant struct {
 	Lifetime Lifetime
 	// Authenticated is when the first factor was proven.
 	Authenticated time.Time
+	// SecondFactor tells that a second factor was proven for this token, which it
+	// may then say.
+	SecondFactor bool
 	// NameID identifies the subject, NameFormat is its format URI.
 	NameID, NameFormat string
 	Claims             []Claim

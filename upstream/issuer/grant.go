@@ -35,7 +35,7 @@ func checkGrant(r *wstrust.Request, g *wstrust.Grant, now time.Time) error {
 		return fmt.Errorf("authenticated at %v, which is not a time in the past", g.Authenticated)
 	}
 	for _, c := range g.Claims {
-		if c.URI != claimMethod && c.URI != claimReferences {
+		if g.SecondFactor || c.URI != claimMethod && c.URI != claimReferences {
 			continue
 		}
 		if slices.Contains(c.Values, multipleAuthn) || slices.Contains(c.Values, wiaOrMultipleAuthn) {
