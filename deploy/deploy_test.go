@@ -73,7 +73,7 @@ func TestDemoConfigurationLoads(t *testing.T) {
 
 func TestDemoPolicy(t *testing.T) {
 	for folder, want := range map[string][]string{
-		"policies/":      {"forwarded forward", "microsoft-365 issue", "payroll issue"},
+		"policies/":      {"expenses issue", "forwarded forward", "microsoft-365 issue", "payroll issue", "vault issue"},
 		"farm/policies/": {"forwarded issue", "microsoft-365 issue", "payroll issue"},
 	} {
 		t.Run(folder, func(t *testing.T) {

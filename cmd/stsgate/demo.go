@@ -10,11 +10,16 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
+
+	"github.com/pquerna/otp/totp"
 
 	"stsgate/deploy"
 	"stsgate/gateway/account"
 	"stsgate/gateway/config"
+	"stsgate/gateway/mfa/factor"
 	"stsgate/gateway/soap"
 	"stsgate/gateway/wstrust"
 	"stsgate/upstream/directory"
@@ -40,7 +45,12 @@ Examples:
 const (
 	demoApplication = "urn:stsgate:demo:payroll"
 	demoForwarded   = "urn:stsgate:demo:forwarded"
+	demoExpenses    = "urn:stsgate:demo:expenses"
+	demoVault       = "urn:stsgate:demo:vault"
 )
+
+// demoPortal is the host of the demo's portal.
+const demoPortal = "approve.localhost"
 
 // A demoIndex is demo.json: where everything is.
 type demoIndex struct {
@@ -52,6 +62,16 @@ type demoIndex struct {
 	Users       []demoUser `json:"users"`
 	Application string     `json:"application"`
 	Forwarded   string     `json:"forwarded"`
+	Portal      string     `json:"portal"`
+	TOTP        *demoTOTP  `json:"totp,omitempty"`
+}
+
+// A demoTOTP is a user with an authenticator app, and an application that asks
+// for a code of it.
+type demoTOTP struct {
+	demoUser
+	Secret      string `json:"secret"` // in base32
+	Application string `json:"application"`
 }
 
 type demoUser struct {
@@ -83,6 +103,9 @@ func (v *demo) Run(c *console) error {
 			return err
 		}
 		daemons = append(daemons, d)
+	}
+	if err := index.finish(dir, daemons[1]); err != nil {
+		return errors.Join(err, daemons[0].close(), daemons[1].close())
 	}
 	fmt.Fprint(c.out, index.introduction(c.program, dir))
 	return serveDemo(s, daemons[0], daemons[1])
@@ -120,7 +143,8 @@ func (v *demo) prepare(dir string) (*demoIndex, error) {
 	if err := errors.Join(writeDemoKeys(dir), writeStateKey(dir)); err != nil {
 		return nil, err
 	}
-	users, err := writeDemoUsers(dir)
+	earlier := earlierDemo(dir)
+	users, err := writeDemoUsers(dir, earlier.Users)
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +157,7 @@ func (v *demo) prepare(dir string) (*demoIndex, error) {
 		return nil, err
 	}
 	base := "https://localhost:" + port
-	err = writeDemoFiles(dir, deploy.Demo{Listen: ports[0], Admin: ports[1], Farm: ports[2], URL: base})
+	err = writeDemoFiles(dir, deploy.Demo{Listen: ports[0], Admin: ports[1], Farm: ports[2], URL: base, Portal: "https://" + net.JoinHostPort(demoPortal, port)})
 	if err != nil {
 		return nil, err
 	}
@@ -146,15 +170,62 @@ func (v *demo) prepare(dir string) (*demoIndex, error) {
 		Users:       users,
 		Application: demoApplication,
 		Forwarded:   demoForwarded,
+		Portal:      "https://" + net.JoinHostPort(demoPortal, port),
+		TOTP:        earlier.TOTP,
 	}
-	if err := index.writeMessage(dir); err != nil {
-		return nil, err
+	return index, index.writeMessage(dir)
+}
+
+// earlierDemo reads the demo.json of an earlier run.
+func earlierDemo(dir string) (old demoIndex) {
+	b, err := os.ReadFile(filepath.Join(dir, "demo.json"))
+	if err != nil || json.Unmarshal(b, &old) != nil {
+		return demoIndex{}
 	}
-	b, err := json.MarshalIndent(index, "", "  ")
+	return old
+}
+
+// finish enrols the first user's app, unless an earlier run has, and writes
+// demo.json.
+func (x *demoIndex) finish(dir string, d *daemon) error {
+	if err := x.enrol(context.Background(), d); err != nil {
+		return fmt.Errorf("enrol an app: %w", err)
+	}
+	b, err := json.MarshalIndent(x, "", "  ")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return index, os.WriteFile(filepath.Join(dir, "demo.json"), append(b, '\n'), 0o600)
+	return os.WriteFile(filepath.Join(dir, "demo.json"), append(b, '\n'), 0o600)
+}
+
+// enrol gives the first user an app whose secret demo.json tells.
+func (x *demoIndex) enrol(ctx context.Context, d *daemon) error {
+	a, err := d.account(ctx, x.Users[0].Name)
+	if err != nil {
+		return err
+	}
+	factors := d.keeper.factors
+	has, err := factors.List(ctx, a.ID)
+	if err != nil {
+		return err
+	}
+	app := slices.ContainsFunc(has, func(o factor.Authenticator) bool { return o.Kind == factor.TOTP })
+	if app && x.TOTP != nil && x.TOTP.demoUser == x.Users[0] {
+		return nil
+	}
+	proof := factor.Proof{User: a.ID, Kind: factor.Binding, At: time.Now()}
+	half, err := factors.BeginTOTP(ctx, factor.User{ID: a.ID, UPN: a.UPN, SAM: a.SAM}, proof)
+	if err != nil {
+		return err
+	}
+	x.TOTP = &demoTOTP{x.Users[0], strings.ReplaceAll(half.Secret(), " ", ""), demoExpenses}
+	// The code of the step before, so that the present one can be used.
+	code, err := totp.GenerateCode(x.TOTP.Secret, time.Now().Add(-30*time.Second))
+	if err != nil {
+		return err
+	}
+	_, err = factors.ConfirmTOTP(ctx, a.ID, half.ID, account.NewPassword([]byte(code)), "Demo", factor.Source{By: "demo"})
+	return err
 }
 
 // writeDemoFiles writes configuration, which follows the ports, and those
@@ -179,13 +250,9 @@ func writeDemoFiles(dir string, d deploy.Demo) error {
 }
 
 // writeDemoUsers makes the demo's users, or returns those of an earlier run.
-func writeDemoUsers(dir string) ([]demoUser, error) {
-	var old demoIndex
-	b, err := os.ReadFile(filepath.Join(dir, "demo.json"))
-	if err == nil && json.Unmarshal(b, &old) == nil && len(old.Users) > 0 {
-		if _, err := os.Stat(filepath.Join(dir, "users.yaml")); err == nil {
-			return old.Users, nil
-		}
+func writeDemoUsers(dir string, old []demoUser) ([]demoUser, error) {
+	if _, err := os.Stat(filepath.Join(dir, "users.yaml")); err == nil && len(old) > 0 {
+		return old, nil
 	}
 	users := []demoUser{{Name: "alice@contoso.example"}, {Name: "bob@contoso.example"}}
 	groups := [][]string{{"staff"}, {"staff", "contractors"}}
@@ -239,9 +306,29 @@ func (x *demoIndex) introduction(program, dir string) string {
 		quote(program), x.URL, quote(x.CA), x.Users[0].Name, quote(filepath.Join(dir, short+".password")), x.Application)
 	fmt.Fprintf(&b, "The same with curl:\n  curl -sS --cacert %s -H 'Content-Type: application/soap+xml; charset=utf-8' --data-binary @%s %s\n\n",
 		quote(x.CA), quote(filepath.Join(dir, "request.xml")), x.URL)
+	fmt.Fprint(&b, x.secondFactors(program, dir, short))
 	fmt.Fprintf(&b, "What was counted:\n  curl -sS %s | grep ^stsgate_exchanges_total\n\n", x.Metrics)
 	fmt.Fprintf(&b, "For an answer from the farm ask for %s. Change %s, then: kill -HUP %d\nCtrl-C ends it.\n",
 		x.Forwarded, filepath.Join(dir, "policies"), os.Getpid())
+	return b.String()
+}
+
+// secondFactors says how to try each shape of a second factor.
+func (x *demoIndex) secondFactors(program, dir, short string) string {
+	var b strings.Builder
+	ask := func(password, realm string) {
+		fmt.Fprintf(&b, "  %s request --url %s --ca %s --user %s --password-file %s --applies-to %s\n",
+			quote(program), x.URL, quote(x.CA), x.TOTP.Name, password, realm)
+	}
+	file := quote(filepath.Join(dir, short+".password"))
+	fmt.Fprintf(&b, "A second factor: put the secret %s into an app; %s is the user.\n", x.TOTP.Secret, x.TOTP.Name)
+	fmt.Fprintf(&b, "Behind the password, with the app's code for 123456:\n  printf '%%s,123456' \"$(cat %s)\" |\n", file)
+	ask("-", x.TOTP.Application)
+	fmt.Fprintf(&b, "Approved while the program waits: ask without a code, sign in at %s and approve.\n", x.Portal)
+	ask(file, x.TOTP.Application)
+	fmt.Fprintf(&b, "Approved before: under Allowed there, then ask the same. By a number that the program shows, typed there; then ask again:\n")
+	ask(file, demoVault)
+	b.WriteString("\n")
 	return b.String()
 }
 

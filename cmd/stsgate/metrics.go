@@ -55,7 +55,7 @@ func newMetrics(reg *prometheus.Registry) (*metrics, error) {
 		}),
 		notAfter: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "stsgate_certificate_not_after_timestamp_seconds",
-			Help: "When a certificate expires, in seconds since 1970: listen-N by the order of listeners, or signing.",
+			Help: "When a certificate expires, in seconds since 1970: listen-N by the order of listeners, portal, or signing.",
 		}, []string{"certificate"}),
 		placesBuilt: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "stsgate_places_built_timestamp_seconds",

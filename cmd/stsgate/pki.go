@@ -30,7 +30,7 @@ const demoLifetime = 90 * 24 * time.Hour
 // writeDemoKeys writes a CA, a TLS certificate for localhost and two signing
 // certificates into dir, unless they are there and good for a day or more.
 func writeDemoKeys(dir string) error {
-	if goodUntil(filepath.Join(dir, "tls.crt")).After(time.Now().Add(24 * time.Hour)) {
+	if c, err := readCertificate(filepath.Join(dir, "tls.crt")); err == nil && c.NotAfter.After(time.Now().Add(24*time.Hour)) && c.VerifyHostname(demoPortal) == nil {
 		return nil
 	}
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -47,7 +47,7 @@ func writeDemoKeys(dir string) error {
 		return err
 	}
 	leaf := demoCertificate("localhost")
-	leaf.DNSNames, leaf.IPAddresses = []string{"localhost"}, []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+	leaf.DNSNames, leaf.IPAddresses = []string{"localhost", demoPortal}, []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
 	leaf.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	if err := writeCertificate(dir, "tls", leaf, ca, caKey, tlsKey); err != nil {
 		return err
@@ -98,16 +98,6 @@ func writeCertificate(dir, name string, cert, parent *x509.Certificate, signer, 
 		return fmt.Errorf("encode key %s: %w", name, err)
 	}
 	return os.WriteFile(filepath.Join(dir, name+".key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), 0o600)
-}
-
-// goodUntil returns when the certificate in a file expires, and the zero time
-// when there is none.
-func goodUntil(file string) time.Time {
-	c, err := readCertificate(file)
-	if err != nil {
-		return time.Time{}
-	}
-	return c.NotAfter
 }
 
 // readCertificate reads the first certificate of a PEM file.
