@@ -14,20 +14,32 @@ const answerTimeout = 30 * time.Second
 // maxKept is the largest buffer that is kept for another answer, in bytes.
 const maxKept = 64 << 10
 
-// A buffer holds an answer, which is wiped before another uses it: it may be a
-// token.
+// headRoom is what a buffer leaves free for the head of the answer, in bytes, so
+// that the body, which is written first, need not move.
+const headRoom = 512
+
+// A buffer holds an answer, its body behind headRoom. It is wiped before another
+// uses it: it may be a token.
 type buffer struct{ b []byte }
+
+// body returns what was written.
+func (b *buffer) body() []byte { return b.b[headRoom:] }
+
+// wipe makes it empty.
+func (b *buffer) wipe() {
+	clear(b.b)
+	b.b = b.b[:headRoom]
+}
 
 func (s *Server) buffer() *buffer {
 	if b, ok := s.buffers.Get().(*buffer); ok {
 		return b
 	}
-	return &buffer{make([]byte, 0, 8<<10)}
+	return &buffer{make([]byte, headRoom, 8<<10)}
 }
 
 func (s *Server) release(b *buffer) {
-	clear(b.b)
-	if b.b = b.b[:0]; cap(b.b) <= maxKept {
+	if b.wipe(); cap(b.b) <= maxKept {
 		s.buffers.Put(b)
 	}
 }
@@ -83,23 +95,17 @@ func (a *answer) FlushError() error {
 		return http.ErrNotSupported // the client is still heard
 	}
 	body := a.room()
+	defer body.wipe()
 	if a.flows {
-		err := c.send(body.b)
-		clear(body.b)
-		body.b = body.b[:0]
-		return err
+		return c.send(body.body())
 	}
 	a.flows = true
 	c.server.gate.end(c.source)
-	out := c.server.buffer()
-	defer c.server.release(out)
-	var err error
-	if out.b, err = a.append(out.b, false, true, time.Now()); err != nil {
+	message, err := a.message(false, true, time.Now())
+	if err != nil {
 		return err
 	}
-	clear(body.b)
-	body.b = body.b[:0]
-	return c.send(out.b)
+	return c.send(message)
 }
 
 // SetReadDeadline serves http.ResponseController. It bounds the time for the
@@ -115,9 +121,35 @@ func (a *answer) closes() bool {
 	return len(values) > 0 && lists(values[0], "close")
 }
 
-// append writes the answer to b. It fails for a header that would not be one.
-func (a *answer) append(b []byte, head, last bool, now time.Time) ([]byte, error) {
+// message returns the answer as it is sent, in its buffer. It fails for a header
+// that would not be one.
+func (a *answer) message(headOnly, last bool, now time.Time) ([]byte, error) {
 	a.WriteHeader(http.StatusOK)
+	body := a.room()
+	head, err := a.appendHead(body.b[:0:headRoom], last, now)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case headOnly || !a.hasBody():
+		return head, nil
+	case len(head) > headRoom: // and elsewhere
+		message := append(head, body.body()...)
+		clear(body.b)
+		body.b = message
+		return message, nil
+	}
+	start := headRoom - len(head)
+	copy(body.b[start:], head)
+	return body.b[start:], nil
+}
+
+// hasBody tells that an answer of its status has a body (RFC 9110, section 6.4.1).
+func (a *answer) hasBody() bool {
+	return a.status != http.StatusNoContent && a.status != http.StatusNotModified
+}
+
+func (a *answer) appendHead(b []byte, last bool, now time.Time) ([]byte, error) {
 	b = append(b, "HTTP/1.1 "...)
 	b = strconv.AppendInt(b, int64(a.status), 10)
 	b = append(b, ' ')
@@ -142,16 +174,9 @@ func (a *answer) append(b []byte, head, last bool, now time.Time) ([]byte, error
 	if last {
 		b = append(b, "\r\nConnection: close"...)
 	}
-	if a.status == http.StatusNoContent || a.status == http.StatusNotModified {
-		return append(b, "\r\n\r\n"...), nil
-	}
-	if !a.flows {
+	if a.hasBody() && !a.flows {
 		b = append(b, "\r\nContent-Length: "...)
-		b = strconv.AppendInt(b, int64(len(a.body.b)), 10)
+		b = strconv.AppendInt(b, int64(len(a.body.body())), 10)
 	}
-	b = append(b, "\r\n\r\n"...)
-	if head {
-		return b, nil
-	}
-	return append(b, a.body.b...), nil
+	return append(b, "\r\n\r\n"...), nil
 }

@@ -360,8 +360,11 @@ func (c *conn) turnAway(over limit) {
 // dismiss sends a plain status as the connection's last answer.
 func (c *conn) dismiss(status int, h http.Header) {
 	h.Set("Content-Type", "text/plain; charset=utf-8")
-	a := answer{status: status, header: h, body: &buffer{[]byte(http.StatusText(status) + "\n")}}
-	if b, err := a.append(nil, false, true, time.Now()); err == nil && c.send(b) == nil {
+	body := c.server.buffer()
+	defer c.server.release(body)
+	body.b = append(body.b, http.StatusText(status)+"\n"...)
+	a := answer{status: status, header: h, body: body}
+	if message, err := a.message(false, true, time.Now()); err == nil && c.send(message) == nil {
 		c.flush()
 	}
 }

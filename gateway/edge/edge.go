@@ -90,6 +90,7 @@ type Server struct {
 	handshakes     turns
 	pipelined      turns // of requests sent before the one ahead was answered
 	draining       atomic.Bool
+	blank          http.Request // which requests begin as a copy of
 
 	mu        sync.Mutex
 	closed    bool

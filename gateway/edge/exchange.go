@@ -79,7 +79,7 @@ func (c *conn) request(ctx context.Context, x *exchange) *http.Request {
 	if !h.chunked && h.bytes == 0 {
 		x.body.err = io.EOF
 	}
-	r := new(http.Request).WithContext(ctx)
+	r := c.server.blank.WithContext(ctx)
 	h.fill(r, text)
 	if c.own {
 		for _, name := range c.server.speaking {
@@ -116,19 +116,17 @@ func (s *Server) logPanic(v any) {
 func (c *conn) respond(x *exchange, r *http.Request) (more bool) {
 	whole := x.body.whole()
 	last := !whole || c.head.close || x.answer.closes() || c.server.draining.Load()
-	out := c.server.buffer()
-	defer c.server.release(out)
 	defer c.server.release(x.answer.room())
 	if x.answer.flows {
-		_ = c.send(x.answer.body.b)
+		_ = c.send(x.answer.body.body())
 		return false
 	}
-	var err error
-	if out.b, err = x.answer.append(out.b, r.Method == http.MethodHead, last, time.Now()); err != nil {
+	message, err := x.answer.message(r.Method == http.MethodHead, last, time.Now())
+	if err != nil {
 		c.server.log.Error("answer cannot be sent", "peer", c.peer, "err", err)
 		return false
 	}
-	sent := c.send(out.b) == nil
+	sent := c.send(message) == nil
 	if sent && last && (!whole || c.next < c.end) {
 		c.flush()
 	}

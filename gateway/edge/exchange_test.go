@@ -268,6 +268,10 @@ func TestAnswers(t *testing.T) {
 		"two values":     {func(w http.ResponseWriter, _ *http.Request) { w.Header()["X-A"] = []string{"1", "2"} }, "200 OK|X-A: 1|X-A: 2|Content-Length: 0||"},
 		"injected line":  {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-A", "1\r\nX-B: 2") }, ""},
 		"malformed name": {func(w http.ResponseWriter, _ *http.Request) { w.Header()["X A"] = []string{"1"} }, ""},
+		"long head": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-A", strings.Repeat("1", 1000))
+			_, _ = io.WriteString(w, "abc")
+		}, "200 OK|X-A: " + strings.Repeat("1", 1000) + "|Content-Length: 3||abc"},
 		"large": {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(bytes.Repeat([]byte("a"), 100_000)) },
 			"200 OK|Content-Length: 100000||" + strings.Repeat("a", 100_000)},
 	} {
