@@ -1,11 +1,10 @@
-//go:build unix
+//go:build linux
 
 package main
 
 import (
 	"crypto/rand"
 	"crypto/rsa"
-	"encoding/json"
 	"fmt"
 	"net"
 	"os"
@@ -30,7 +29,6 @@ const (
 	upstreamAddress = "127.0.0.1:19443"
 	nginxAddress    = "127.0.0.1:18443"
 	besidePort      = 18444 // of the first gateway; the next one is its administration's
-	besidePath      = "/adfs/services/trust/13/usernamemixed"
 )
 
 // BenchmarkBesideNginx measures CPU per forwarded request of the gateway as a
@@ -55,8 +53,9 @@ func BenchmarkBesideNginx(b *testing.B) {
 
 	start(b, dir, upstreamAddress, proxybench, "upstream", "-addr", upstreamAddress, "-dir", "d", "-body", "answer.xml")
 	baseline := start(b, dir, nginxAddress, nginx, "-p", dir, "-c", "nginx.conf")
+	client := newBesideLoad(b, dir)
 	load := map[string]func() float64{
-		"nginx": func() float64 { return cpuPerRequest(b, dir, proxybench, nginxAddress, baseline) },
+		"nginx": func() float64 { return client.cpuPerRequest(b, nginxAddress, worker(b, baseline)) },
 	}
 	for i, v := range []struct {
 		name    string
@@ -70,7 +69,7 @@ func BenchmarkBesideNginx(b *testing.B) {
 		address, admin := fmt.Sprintf("127.0.0.1:%d", besidePort+2*i), fmt.Sprintf("127.0.0.1:%d", besidePort+2*i+1)
 		write(b, dir, v.name+".yaml", besideConfig(address, admin, filepath.Join(dir, v.name+".jsonl")))
 		pid := start(b, dir, address, buildWithout(b, dir, v.without...), "run", "-c", v.name+".yaml")
-		load[v.name] = func() float64 { return cpuPerRequest(b, dir, proxybench, address, pid) }
+		load[v.name] = func() float64 { return client.cpuPerRequest(b, address, pid) }
 	}
 	besideRounds(b, load)
 }
@@ -110,27 +109,6 @@ func besideEnv(name string, otherwise int) int {
 		return n
 	}
 	return otherwise
-}
-
-// cpuPerRequest loads a proxy and returns what its process spends on a request,
-// in microseconds.
-func cpuPerRequest(b *testing.B, dir, proxybench, address string, pid int) float64 {
-	out, err := command(dir, proxybench, "load", "-url", "https://"+address+besidePath,
-		"-host", "localhost", "-body", "request.xml", "-c", strconv.Itoa(besideConnections),
-		"-d", fmt.Sprintf("%ds", besideEnv("BESIDE_SECONDS", 4)), "-pids", strconv.Itoa(pid)).Output()
-	var r struct {
-		CPU    float64 `json:"cpu_us_per_req"`
-		OK     int
-		Bad    int
-		Sample string `json:"bad_sample"`
-	}
-	if err == nil {
-		err = json.Unmarshal(out, &r)
-	}
-	if err != nil || r.OK == 0 || r.Bad > 0 {
-		b.Fatalf("load on %s: %v: %s", address, err, out)
-	}
-	return r.CPU
 }
 
 func median(v []float64) float64 {
@@ -176,8 +154,8 @@ func besideFiles(b testing.TB, dir, proxybench string) {
 	write(b, dir, "policies/policy.yaml", besidePolicy)
 	now := time.Now()
 	request := wstrust.AppendRequest(nil, wstrust.Query{
-		SOAP: soap.V12, Version: wstrust.V13, To: "https://localhost" + besidePath,
-		MessageID: "urn:uuid:5d1b21fd-8bb4-4dbb-a3ea-2f0d0c14b5a2", Username: "alice@contoso.example",
+		SOAP: soap.V12, Version: wstrust.V13, To: "https://localhost" + siegePath,
+		MessageID: besideID, Username: "alice@contoso.example",
 		Password: account.NewPassword([]byte("correct horse battery staple")), AppliesTo: "urn:federation:MicrosoftOnline", Now: now,
 	})
 	r, err := wstrust.ReadRequest(wstrust.Inbound{Body: request, SOAP: soap.V12, Version: wstrust.V13, Memory: new(wstrust.Memory), Now: now})
@@ -185,6 +163,7 @@ func besideFiles(b testing.TB, dir, proxybench string) {
 		b.Fatal(err)
 	}
 	token := besideToken(b, dir, r.AppliesTo, now)
+	r.MessageID = "" // an answer that relates to no message fits all
 	answer := wstrust.AppendAnswer(nil, r, token, now)
 	write(b, dir, "request.xml", string(request))
 	write(b, dir, "answer.xml", string(answer))

@@ -1,4 +1,4 @@
-//go:build unix
+//go:build linux
 
 package main
 
@@ -134,7 +134,7 @@ func raiseFiles(t *testing.T) {
 }
 
 // worker returns nginx's only worker process.
-func worker(t *testing.T, master int) int {
+func worker(t testing.TB, master int) int {
 	t.Helper()
 	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		text, _ := os.ReadFile(fmt.Sprintf("/proc/%[1]d/task/%[1]d/children", master))
@@ -215,9 +215,9 @@ func warmUp(t *testing.T, trust *tls.Config, address string, request []byte) {
 	transport := &http.Transport{TLSClientConfig: trust, MaxIdleConnsPerHost: crowd}
 	defer transport.CloseIdleConnections()
 	var all sync.WaitGroup
-	for range crowd {
+	for i := range crowd {
 		all.Go(func() {
-			if _, bad := honest(ctx, &http.Client{Transport: transport}, address, request); len(bad) > 0 {
+			if _, bad := honest(ctx, &http.Client{Transport: transport}, address, unlike(request, int64(i))); len(bad) > 0 {
 				t.Errorf("before the attack: %s", bad[0])
 			}
 		})
