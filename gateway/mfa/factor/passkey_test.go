@@ -2,6 +2,9 @@ package factor_test
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"errors"
 	"strings"
 	"testing"
@@ -65,8 +68,10 @@ func TestPasskeyNotMade(t *testing.T) {
 		s := newSite(t, 1, nil, withPasskeys)
 		v := s.nodes[0]
 		held := newDevice(t, v, alice)
-		p384 := append([]byte("\xa5\x01\x02\x03\x38\x22\x20\x02\x21\x58\x30"), make([]byte, 48+3+48)...) // ES384
-		copy(p384[11+48:], "\x22\x58\x30")
+		p384 := must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader))(t)
+		point := must(p384.PublicKey.Bytes())(t) // 4, x, y
+		es384 := []byte("\xa5\x01\x02\x03\x38\x22\x20\x02\x21\x58\x30")
+		es384 = append(append(append(es384, point[1:49]...), "\x22\x58\x30"...), point[49:]...)
 		long := bytes.Repeat([]byte("i"), 1024)
 		try := func(what string, a answer, by func(c *factor.Ceremony) (user, id string), want error) {
 			t.Helper()
@@ -110,7 +115,7 @@ func TestPasskeyNotMade(t *testing.T) {
 			{"backed up, not eligible", answer{flags: flagUP | flagUV | flagAT | flagBS}},
 			{"no attested data", answer{flags: flagUP | flagUV, noAttestedData: true}},
 			{"data behind the data", answer{extra: []byte{0}}},
-			{"algorithm", answer{key: p384}},
+			{"algorithm", answer{key: es384}},
 			{"no key", answer{key: []byte{0xa0}}},
 			{"credential", answer{rawID: []byte("another")}},
 			{"credential that is bound", answer{rawID: held.credential.ID, attested: held.credential.ID}},

@@ -18,10 +18,10 @@ func (secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
 func (secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // Format implements fmt.Formatter for every verb.
-func (h *Half) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
+func (Half) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
 
 // LogValue implements slog.LogValuer.
-func (h *Half) LogValue() slog.Value { return slog.StringValue(redacted) }
+func (Half) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // MarshalText implements encoding.TextMarshaler, which JSON encoders use.
-func (h *Half) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+func (Half) MarshalText() ([]byte, error) { return []byte(redacted), nil }
