@@ -83,21 +83,22 @@ func newSite(t testing.TB, n int, store state.Store, change func(*mfa.Config)) *
 	}
 	s := &site{t: t, store: store}
 	for range n {
-		s.add(change)
+		s.add(store, change)
 	}
 	return s
 }
 
-func (s *site) add(change func(*mfa.Config)) *mfa.Service {
+// add starts one more gateway, which has a store of its own to ask.
+func (s *site) add(store state.Store, change func(*mfa.Config)) *mfa.Service {
 	s.t.Helper()
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	var err error
-	s.factors, err = factor.New(factor.Config{Store: s.store, Secret: secret, Metrics: prometheus.NewRegistry(), Log: log})
+	s.factors, err = factor.New(factor.Config{Store: store, Secret: secret, Metrics: prometheus.NewRegistry(), Log: log})
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	c := mfa.Config{
-		Store: s.store, Secret: secret, Portal: portal, Separator: ",", DefaultHold: mfa.DefaultHold,
+		Store: store, Secret: secret, Portal: portal, Separator: ",", DefaultHold: mfa.DefaultHold,
 		Hold: map[string]time.Duration{"impatient": 0, "msal-net": 60 * time.Second}, Factors: s.factors,
 		Knock: s.knock, Notify: s.notify, Families: []string{"unknown", "impatient", "msal-net"},
 		Metrics: prometheus.NewRegistry(), Log: log,
