@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,6 +24,28 @@ func TestScrub(t *testing.T) {
 	got, err := s.Scrub(t.Context(), state.Bans, sealed.Check)
 	if err != nil || got.Records != 20 || got.Bad != nil {
 		t.Errorf("%+v, %v", got, err)
+	}
+	// A copy that lacks what the leader has, and two of a record that changed since.
+	r, err := s.Get(t.Context(), state.Bans.Key("3"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed := maphash.MakeSeed()
+	sum := digest(seed, r)
+	for _, c := range []struct {
+		one, other copied
+		bad        []state.Key
+	}{
+		{copied{"3": sum}, copied{"3": sum}, nil},
+		{copied{"3": sum}, copied{}, []state.Key{r.Key}},
+		{copied{"3": sum}, copied{"3": sum + 1}, []state.Key{r.Key}},
+		{copied{"3": sum + 1}, copied{"3": sum + 2}, nil},
+		{copied{"gone": sum}, copied{}, nil},
+	} {
+		var out Scrubbed
+		if err := s.compare(t.Context(), state.Bans, seed, map[string]copied{"n0": c.one, "n1": c.other}, &out); err != nil || !slices.Equal(out.Bad, c.bad) {
+			t.Errorf("%v beside %v: %v, %v, want %v", c.one, c.other, out.Bad, err, c.bad)
+		}
 	}
 	put(t, s, state.Bans.Key("forged"), "ban", 0)
 	got, err = s.Scrub(t.Context(), state.Bans, sealed.Check)

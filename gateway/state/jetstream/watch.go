@@ -3,6 +3,7 @@ package jetstream
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"iter"
 	"time"
 
@@ -15,6 +16,11 @@ import (
 // beats begins the path of messages that are no records: a key never has a
 // slash in its path.
 const beats = "/beat."
+
+// deliverLast is how long a beat that was acknowledged may be on its way. The
+// server that has the consumer may be gone, which the client would notice after
+// two seconds; then a mirror is closed.
+const deliverLast = 2 * state.BeatInterval
 
 // A fence is a sequence of the stream that is above everything that was
 // acknowledged before asOf.
@@ -171,6 +177,10 @@ func (w *watch) run(ctx context.Context, prefix state.Key, yield func(state.Even
 			}
 		case f := <-w.fences:
 			ahead = append(ahead, f)
+			if late := f.asOf.Sub(ahead[0].asOf); late > deliverLast && w.seen == nil {
+				yield(state.Event{}, unavailable(fmt.Errorf("beats of %s are acknowledged and not delivered for %s: its consumer is gone", w.bucket, late)))
+				return
+			}
 		case err := <-w.failed:
 			yield(state.Event{}, err)
 			return
