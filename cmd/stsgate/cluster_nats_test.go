@@ -4,7 +4,9 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	goflag "flag"
 	"fmt"
@@ -15,8 +17,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nkeys"
 
 	"stsgate/testdata"
@@ -211,6 +216,75 @@ func (c *natsCluster) start(i int) {
 	}
 }
 
+// connect connects to a server as the gateways do.
+func (c *natsCluster) connect(i int) *nats.Conn {
+	c.t.Helper()
+	roots, err := readPool(filepath.Join(c.dir, "ca.pem"))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	key, err := nats.NkeyOptionFromSeed(filepath.Join(c.dir, "nats.seed"))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	nc, err := nats.Connect(c.urls(i)[0], key, nats.Secure(&tls.Config{RootCAs: roots}))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return nc
+}
+
+// leader is the server that leads the cluster, as one of them says.
+func (c *natsCluster) leader() string {
+	c.t.Helper()
+	nc := c.connect(0)
+	defer nc.Close()
+	m, err := nc.Request("$SYS.REQ.SERVER.PING.JSZ", nil, patience)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	var about struct {
+		Data struct {
+			Meta struct {
+				Leader string `json:"leader"`
+			} `json:"meta_cluster"`
+		} `json:"data"`
+	}
+	if err := json.Unmarshal(m.Data, &about); err != nil || about.Data.Meta.Leader == "" {
+		c.t.Fatalf("no leader of the cluster in %s: %v", m.Data, err)
+	}
+	return about.Data.Meta.Leader
+}
+
+// unburden has a server lead no bucket.
+func (c *natsCluster) unburden(i int) {
+	c.t.Helper()
+	nc := c.connect((i + 1) % natsNodes)
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	leads := func() (all []string) {
+		for s := range js.ListStreams(c.t.Context()).Info() {
+			if s.Cluster != nil && s.Cluster.Leader == c.nodes[i].name {
+				all = append(all, s.Config.Name)
+			}
+		}
+		return all
+	}
+	free := eventually(patience, func() bool {
+		all := leads()
+		for _, name := range all {
+			_, _ = nc.Request("$JS.API.STREAM.LEADER.STEPDOWN."+name, nil, time.Second)
+		}
+		return len(all) == 0
+	})
+	if !free {
+		c.t.Errorf("%s goes on to lead %v", c.nodes[i].name, leads())
+	}
+}
+
 // A trouble is what can happen to a server, and how it is repaired.
 type trouble struct {
 	name          string
@@ -220,6 +294,7 @@ type trouble struct {
 func troubles(c *natsCluster) []trouble {
 	all := []trouble{
 		{"killed", (*natsCluster).kill, (*natsCluster).start},
+		{"stopped", (*natsCluster).stop, (*natsCluster).start},
 		{"paused", func(c *natsCluster, i int) { c.signal(i, syscall.SIGSTOP) }, func(c *natsCluster, i int) { c.signal(i, syscall.SIGCONT) }},
 	}
 	if c.bridge != "" {
@@ -230,6 +305,12 @@ func troubles(c *natsCluster) []trouble {
 
 func (c *natsCluster) kill(i int) {
 	_ = c.nodes[i].cmd.Process.Kill()
+	_ = c.nodes[i].cmd.Wait()
+}
+
+// stop ends a server in order: it hands on what it leads.
+func (c *natsCluster) stop(i int) {
+	c.signal(i, syscall.SIGTERM)
 	_ = c.nodes[i].cmd.Wait()
 }
 

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"stsgate/gateway/state"
 	"stsgate/gateway/state/jetstream"
 )
@@ -46,6 +48,7 @@ func TestThreeNodes(t *testing.T) {
 	t.Logf("three gateways are ready after %s", time.Since(start).Round(time.Millisecond))
 	t.Run("a lock holds everywhere", func(t *testing.T) { lockEverywhere(t, f) })
 	t.Run("no credential on a command line", func(t *testing.T) { bareCommandLines(t, c, f) })
+	t.Run("strangers are refused", func(t *testing.T) { lockedOut(t, c) })
 	t.Run("troubles", func(t *testing.T) { inTrouble(t, c, f) })
 }
 
@@ -96,6 +99,31 @@ func bareCommandLines(t *testing.T, c *natsCluster, f *fleet) {
 	}
 }
 
+// STATE-06: nobody connects without the gateways' key, or without TLS.
+func lockedOut(t *testing.T, c *natsCluster) {
+	roots, err := readPool(filepath.Join(c.dir, "ca.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed, _ := newNKey(t)
+	c.write("stranger.seed", seed)
+	key, err := nats.NkeyOptionFromSeed(filepath.Join(c.dir, "stranger.seed"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	trust := nats.Secure(&tls.Config{RootCAs: roots})
+	for name, options := range map[string][]nats.Option{"no key": {trust}, "another key": {trust, key}, "no trust": {nats.Secure(&tls.Config{})}} {
+		if nc, err := nats.Connect(c.urls(0)[0], options...); err == nil {
+			nc.Close()
+			t.Errorf("%s: connected", name)
+		}
+	}
+	if nc, err := nats.Connect("nats://"+c.nodes[0].client, key); err == nil {
+		nc.Close()
+		t.Error("without TLS: connected")
+	}
+}
+
 // inTrouble makes every trouble befall servers under load.
 func inTrouble(t *testing.T, c *natsCluster, f *fleet) {
 	rounds, _ := strconv.Atoi(os.Getenv("CLUSTER_ROUNDS"))
@@ -113,6 +141,7 @@ func inTrouble(t *testing.T, c *natsCluster, f *fleet) {
 				next++
 			}
 		}
+		l.withoutFollower(t)
 		l.noQuorum(t, round)
 	}
 	for i, g := range f.gateways {
@@ -283,9 +312,32 @@ func (l *clusterLoad) endure(t *testing.T, tr trouble, server int) {
 		without.Round(time.Millisecond), l.shut.Load()-shut, time.Since(repaired).Round(time.Millisecond))
 }
 
+// withoutFollower kills a server that leads nothing: that is hardly felt.
+func (l *clusterLoad) withoutFollower(t *testing.T) {
+	server := 0
+	for l.c.nodes[server].name == l.c.leader() {
+		server++
+	}
+	l.c.unburden(server)
+	<-time.After(2 * time.Second)
+	shut, grants := l.shut.Load(), l.grants.Load()
+	l.c.kill(server)
+	<-time.After(4 * time.Second)
+	shut, grants = l.shut.Load()-shut, l.grants.Load()-grants
+	t.Logf("%s, which led nothing, killed: within 4 s %d sign-ins were granted and %d met a closed gateway", l.c.nodes[server].name, grants, shut)
+	if grants < shut {
+		t.Error("the loss of a server that led nothing closed the gateways")
+	}
+	repaired := time.Now()
+	l.c.start(server)
+	if !eventually(recovery, func() bool { return l.serving(repaired.Add(time.Second)) }) {
+		t.Errorf("a gateway is closed %s after the repair", recovery)
+	}
+}
+
 // noQuorum pauses two servers: nothing is granted until they go on.
 func (l *clusterLoad) noQuorum(t *testing.T, round int) {
-	pause := troubles(l.c)[1]
+	pause := troubles(l.c)[2]
 	one, two := round%natsNodes, (round+1)%natsNodes
 	pause.harm(l.c, one)
 	pause.harm(l.c, two)
