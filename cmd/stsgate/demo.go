@@ -306,7 +306,9 @@ func (x *demoIndex) introduction(program, dir string) string {
 		quote(program), x.URL, quote(x.CA), x.Users[0].Name, quote(filepath.Join(dir, short+".password")), x.Application)
 	fmt.Fprintf(&b, "The same with curl:\n  curl -sS --cacert %s -H 'Content-Type: application/soap+xml; charset=utf-8' --data-binary @%s %s\n\n",
 		quote(x.CA), quote(filepath.Join(dir, "request.xml")), x.URL)
-	fmt.Fprint(&b, x.secondFactors(program, dir, short))
+	if x.TOTP != nil {
+		fmt.Fprint(&b, x.secondFactors(program, dir, short))
+	}
 	fmt.Fprintf(&b, "What was counted:\n  curl -sS %s | grep ^stsgate_exchanges_total\n\n", x.Metrics)
 	fmt.Fprintf(&b, "For an answer from the farm ask for %s. Change %s, then: kill -HUP %d\nCtrl-C ends it.\n",
 		x.Forwarded, filepath.Join(dir, "policies"), os.Getpid())
