@@ -38,6 +38,12 @@ func newSharedGuard(t testing.TB, store state.Store) *guard.Guard {
 	return runGuard(t, guard.Config{Store: store, Secret: []byte("thirty-two bytes for these tests")})
 }
 
+// newExemptGuard returns one that knows addresses behind which are many.
+func newExemptGuard(t testing.TB, many ...netip.Prefix) *guard.Guard {
+	t.Helper()
+	return runGuard(t, guard.Config{Store: state.NewMemory(nil), Exempt: many})
+}
+
 func runGuard(t testing.TB, c guard.Config) *guard.Guard {
 	t.Helper()
 	c.Limits, c.Metrics, c.Log = guard.Defaults(), prometheus.NewRegistry(), slog.New(slog.DiscardHandler)
