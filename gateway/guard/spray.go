@@ -138,7 +138,8 @@ func (g *Guard) cleared(p netip.Prefix) (time.Time, error) {
 		return time.Time{}, err
 	}
 	var b block
-	return b.Cleared, json.Unmarshal(r.Value, &b)
+	err = json.Unmarshal(r.Value, &b)
+	return b.Cleared, err
 }
 
 // leastAddresses is from how many addresses a network must fail to be blocked
