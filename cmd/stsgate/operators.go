@@ -24,6 +24,9 @@ func (d *daemon) listenOperators() error {
 		Guard: d.keeper.guard, Factors: d.keeper.factors, Store: d.keeper.sealed, Record: d.audit.AppendOperation, Log: d.log,
 		Ends: []func(context.Context, string) error{d.keeper.mfa.RevokeAll},
 	}
+	if d.portal != nil {
+		c.Ends = append(c.Ends, d.portal.EndSessions)
+	}
 	if d.parts.directory != nil {
 		c.Lookup, c.Names = d.parts.directory.Lookup, d.parts.directory.Names
 	}
