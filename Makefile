@@ -5,7 +5,7 @@ RACE     := $(shell command -v gcc >/dev/null 2>&1 && echo -race)
 # What the tests drive: an independent judge of signatures, the baseline of the
 # benchmark, promtool, real WS-Trust clients, a judge of schemas, the readers of
 # .NET, a domain controller.
-DEPS     := xmlsec1 nginx-light prometheus python3-msal python3-zeep python3-jsonschema curl systemd freeradius \
+DEPS     := xmlsec1 nginx-light prometheus python3-msal python3-zeep python3-aiosmtpd python3-jsonschema curl systemd freeradius \
             mono-mcs mono-runtime libmono-system-runtime-serialization4.0-cil samba-ad-dc samba-ad-provision
 
 .PHONY: all run build test lint bench fuzz siege crash cluster races matrix oracle reloads campaign golden deps image
@@ -57,9 +57,10 @@ matrix:                    ## the fail-closed matrix with 10,000 requests a row,
 reloads:                   ## 1,000 reloads while clients ask, files half-written and out of step (POL-03)
 	RELOADS=$${RELOADS:-1000} $(GO) test $(RACE) ./cmd/stsgate -run='^TestReloads$$' -count=1 -timeout=30m -v
 
-campaign: reloads          ## hours, for a night: make reloads, 1,000,000 cases of the policy's properties, days of sign-ins through the guard, make oracle, each fuzz target for 10 minutes
+campaign: reloads          ## hours, for a night: make reloads, 1,000,000 cases of the policy's properties, days of sign-ins through the guard, 10,000 pairs of second factors, make oracle, each fuzz target for 10 minutes
 	POLICY_CASES=all $(GO) test ./policy -count=1 -timeout=2h
 	GUARD_DAYS=3 $(GO) test ./gateway/guard -count=1 -timeout=2h -v
+	MFA_PAIRS=10000 $(GO) test ./gateway/mfa -run='^TestBinding$$' -count=1 -timeout=1h -v
 	$(MAKE) oracle
 	$(MAKE) fuzz FUZZTIME=10m
 

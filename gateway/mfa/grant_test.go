@@ -116,14 +116,14 @@ func TestRemembered(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				s := newSite(t, 2, nil, nil)
+				s := newSite(t, 1, nil, nil) // a day of another's beats takes long
 				now(s.nodes[0], s.request(c.rules...))
 				s.allow(s.nodes[0], home)
 				want(t, "first", now(s.nodes[0], s.request(c.rules...)), passed)
 				began := time.Now()
-				for i := 1; ; i++ {
+				for {
 					time.Sleep(c.every)
-					r := now(s.nodes[i%2], s.request(c.rules...))
+					r := now(s.nodes[0], s.request(c.rules...))
 					if r.err != nil {
 						break
 					}

@@ -30,12 +30,10 @@ func tryNew(w ...knock.Webhook) (*knock.Service, error) {
 
 // A mailServer is aiosmtpd.
 type mailServer struct {
-	address string
 	config  knock.SMTP
 
-	mu   sync.Mutex
-	got  []received
-	text strings.Builder
+	mu  sync.Mutex
+	got []received
 }
 
 type received struct {
