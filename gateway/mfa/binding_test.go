@@ -71,7 +71,7 @@ func TestBinding(t *testing.T) {
 	if n := crossed.Load(); n != 0 {
 		t.Errorf("%d of %d pairs completed across", n, pairs)
 	}
-	if n := completed.Load(); n != 2*pairs {
+	if n := completed.Load(); n != int64(2*pairs) {
 		t.Errorf("%d of %d completed by themselves", n, 2*pairs)
 	}
 }

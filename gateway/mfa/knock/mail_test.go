@@ -30,7 +30,7 @@ func tryNew(w ...knock.Webhook) (*knock.Service, error) {
 
 // A mailServer is aiosmtpd.
 type mailServer struct {
-	config  knock.SMTP
+	config knock.SMTP
 
 	mu  sync.Mutex
 	got []received
