@@ -49,19 +49,17 @@ type exchange struct {
 	absence  error            // gather: why the account is not known
 	decided  bool             // decide
 	code     account.Password // cut: what stood behind the password
+	whole    *wstrust.Request // cut: the request as it came; nil when nothing was cut
 	try      *guard.Try       // prove; nil before
 	decision policy.Decision  // decide
 	kept     *wstrust.Answer  // prove, when forwarding: not to be released before check
 	node     string           // prove, when forwarding: the node that was asked
 	proven   account.Account  // prove, when issuing
-	claimed  *mfa.Request     // secondFactor
-	proofs   []mfa.Proof      // secondFactor
+	claimed  *mfa.Request     // satisfy: what the user was asked for
+	proofs   []mfa.Proof      // satisfy: the second factors
 	grant    *wstrust.Grant   // satisfy, when issuing
 	issued   *wstrust.Issued  // release, when issuing
 	answer   []byte           // release
-
-	cutBody   []byte          // cut: what is forwarded instead of body
-	cutMemory *wstrust.Memory // cut: what that was read into
 }
 
 // exchange runs one exchange from its first byte to its answer.
@@ -109,7 +107,7 @@ func (x *exchange) run(ctx context.Context) error {
 		return err // the password of a denied request goes nowhere
 	}
 	if err := x.cut(); err != nil {
-		return err // a code behind the password
+		return err // what stands behind the password is no part of it
 	}
 	if err := x.prove(ctx); err != nil {
 		return err // the first factor
@@ -118,13 +116,10 @@ func (x *exchange) run(ctx context.Context) error {
 	if err := x.check(ctx); err != nil {
 		return err // who was proven is who was decided on
 	}
-	if err := x.secondFactor(ctx); err != nil {
-		return err // what rules ask for beside the password
+	if err := x.satisfy(ctx); err != nil {
+		return err // what is owed before a token, and its limits
 	}
 	ctx = x.staying(ctx)
-	if err := x.satisfy(); err != nil {
-		return err // what is released, and its limits
-	}
 	if err := x.spend(ctx); err != nil {
 		return err // what may be used once
 	}
@@ -182,9 +177,8 @@ const maxKept = 64 << 10
 func (x *exchange) wipe() {
 	x.memory.Wipe()
 	clear(x.body[:cap(x.body)])
-	if x.cutMemory != nil {
-		x.cutMemory.Wipe()
-		clear(x.cutBody)
+	if x.whole != nil {
+		x.request.Wipe()
 		x.code.Wipe()
 	}
 	if x.kept != nil {

@@ -98,9 +98,13 @@ type Config struct {
 	Places *place.DB
 	// Guard says which passwords may leave the gateway.
 	Guard *guard.Guard
-	// MFA settles second factors. Without it, or without a Directory, whoever owes
-	// one is refused.
+	// MFA settles second factors. Without it, or without a Directory that says
+	// whose they are, what owes one is refused.
 	MFA *mfa.Service
+	// ProveInDirectory has the directory prove the password of a request that
+	// owes a second factor, so that the farm makes no token before that is
+	// proven (security.md, MFA-16). Otherwise the farm does, and its answer waits.
+	ProveInDirectory bool
 	// Record are the facts that cost a look-up and stand in the record whether
 	// or not a rule asks for them.
 	Record policy.FactSet

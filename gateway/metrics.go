@@ -23,6 +23,7 @@ type metrics struct {
 	panics        prometheus.Counter
 	reportOnly    *reportOnly
 	repeats       map[string]prometheus.Counter
+	farmFactors   map[string]prometheus.Counter
 	tolerated     map[wstrust.Tolerance]prometheus.Counter
 }
 
@@ -52,6 +53,8 @@ func newMetrics(reg prometheus.Registerer, endpoints []Endpoint, live *policy.Li
 		reportOnly: newReportOnly(live),
 		tolerated:  map[wstrust.Tolerance]prometheus.Counter{},
 		repeats:    map[string]prometheus.Counter{},
+
+		farmFactors: map[string]prometheus.Counter{},
 	}
 	tolerated := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "stsgate_tolerated_total",
@@ -61,6 +64,13 @@ func newMetrics(reg prometheus.Registerer, endpoints []Endpoint, live *policy.Li
 		Name: "stsgate_repeats_total",
 		Help: "Messages that a client sent again and that got the answer of the first, by what they followed: a message that was unanswered, or one that got a fault within 5 seconds.",
 	}, []string{"of"})
+	farmFactors := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "stsgate_farm_factors_total",
+		Help: "Tokens of the farm that say that their user proved a second factor when none was proven here, by outcome: released for applications with trust_farm_mfa, refused for others.",
+	}, []string{"outcome"})
+	for _, outcome := range []string{released, refused} {
+		m.farmFactors[outcome] = farmFactors.WithLabelValues(outcome)
+	}
 	for _, of := range []string{ofUnanswered, ofFault} {
 		m.repeats[of] = repeats.WithLabelValues(of)
 	}
@@ -72,7 +82,7 @@ func newMetrics(reg prometheus.Registerer, endpoints []Endpoint, live *policy.Li
 			m.durations.WithLabelValues(e.Path, answer)
 		}
 	}
-	for _, c := range []prometheus.Collector{m.exchanges, m.durations, m.inFlight, m.auditFailures, m.panics, m.reportOnly, tolerated, repeats} {
+	for _, c := range []prometheus.Collector{m.exchanges, m.durations, m.inFlight, m.auditFailures, m.panics, m.reportOnly, tolerated, repeats, farmFactors} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}

@@ -33,6 +33,9 @@ func (g *Gateway) CheckPassword(ctx context.Context, name string, p account.Pass
 		}
 		return account.Account{}, g.workless(ctx, p, why)
 	}
+	if err := g.blocked(a.ID, addresses); err != nil {
+		return account.Account{}, g.workless(ctx, p, err)
+	}
 	t, err := g.c.Guard.Take(ctx, attempt)
 	if err != nil {
 		return account.Account{}, g.workless(ctx, p, err)

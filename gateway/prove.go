@@ -13,17 +13,34 @@ import (
 	"stsgate/policy"
 )
 
-// prove has the first factor proven: by the farm, whose answer is kept, or by
-// the issuer against the directory. The guard hears of it before and after.
+// prove has the first factor proven: by the farm, whose answer is kept, or
+// against the directory. The guard hears of it before and after.
 func (x *exchange) prove(ctx context.Context) error {
 	if err := x.take(ctx); err != nil {
 		return err
 	}
 	defer x.try.Settle(ctx, guard.Unsettled) // unless it was settled
-	if x.decision.Answer == policy.Forward {
-		return x.settle(ctx, x.proveByFarm(ctx))
+	switch {
+	case x.decision.Answer != policy.Forward:
+		return x.settle(ctx, x.proveByIssuer(ctx))
+	case x.forwardsLate():
+		return x.settle(ctx, x.proveByDirectory(ctx))
 	}
-	return x.settle(ctx, x.proveByIssuer(ctx))
+	return x.settle(ctx, x.proveByFarm(ctx))
+}
+
+// forwardsLate tells that the farm is asked when the second factor is proven.
+func (x *exchange) forwardsLate() bool {
+	return x.g.c.ProveInDirectory && x.decision.Obligations.SecondFactor && x.decision.Answer == policy.Forward
+}
+
+func (x *exchange) proveByDirectory(ctx context.Context) error {
+	if err := x.g.c.Directory.Verify(ctx, x.account, x.request.Password); err != nil {
+		_, err = verified(ctx, err)
+		return err
+	}
+	x.proven = x.account
+	return nil
 }
 
 func (x *exchange) proveByIssuer(ctx context.Context) error {

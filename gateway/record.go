@@ -104,11 +104,16 @@ func (x *exchange) auditDecision(r *audit.Record) {
 	}
 	d := &x.decision
 	r.Effect, r.SecondFactor = d.Effect.String(), d.Obligations.SecondFactor
-	r.Shape, r.Assurance, r.Factors = x.auditProofs()
 	r.Facts = x.recordedFacts().AppendJSON(make([]byte, 0, usualFacts), x.recorded())
 	r.Rule, r.Reported = d.Rule, ruleNames(d.Reported)
 	for rule := range d.Obligations.Rules() {
 		r.Requires = append(r.Requires, rule.Name)
+	}
+	for _, p := range x.proofs {
+		r.Shapes = append(r.Shapes, p.Shape.String())
+		r.Factors = append(r.Factors, p.Method())
+		r.Assurance = append(r.Assurance, p.Assurance())
+		r.Remembered = r.Remembered || p.Remembered
 	}
 	if d.Answer != policy.NoAnswer {
 		r.Answer = d.Answer.String()

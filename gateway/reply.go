@@ -28,12 +28,7 @@ func (x *exchange) reply(err error) reply {
 	case err == nil:
 		return reply{status: http.StatusOK, soap: x.request.SOAP, body: x.answer}
 	}
-	row := refusal.Of(err).Row()
-	if app := x.decision.Application; app != nil && app.Hide && row.Proven {
-		row = refusal.WrongPassword.Row()
-	} else if r, ok := errors.AsType[*refusal.Refusal](err); ok {
-		row.Text = r.Text()
-	}
+	row := x.told(err)
 	if !row.Fault() {
 		return plainReply(row, x.id)
 	}
@@ -47,6 +42,19 @@ func plainReply(row refusal.Row, id string) reply {
 		status: row.Status, retry: row.Status == http.StatusServiceUnavailable, close: row.Close,
 		body: []byte(row.Text + " (transaction " + id + ")\n"),
 	}
+}
+
+// told is the row of what the client hears of an error: of a wrong password, too,
+// where the application hides that it was right.
+func (x *exchange) told(err error) refusal.Row {
+	row := refusal.Of(err).Row()
+	if app := x.decision.Application; app != nil && app.Hide && row.Proven {
+		return refusal.WrongPassword.Row()
+	}
+	if r, ok := errors.AsType[*refusal.Refusal](err); ok {
+		row.Text = r.Text()
+	}
+	return row
 }
 
 // fault is that of a row.

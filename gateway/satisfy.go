@@ -2,8 +2,6 @@ package gateway
 
 import (
 	"context"
-	"strconv"
-	"strings"
 	"time"
 
 	"stsgate/gateway/refusal"
@@ -15,16 +13,29 @@ import (
 // valid so long before now, for applications whose clocks are behind.
 const skew = 5 * time.Minute
 
-// satisfy settles the limits of what is released. What is about to be issued it
-// bounds by the application's lifetime, by policy's and by the client's wish,
-// and it evaluates the application's claims.
-func (x *exchange) satisfy() error {
+// satisfy settles what is owed before a token: a second factor, and the limits
+// of what is released. What is about to be issued it bounds by the application's
+// lifetime, by policy's and by the client's wish, and it evaluates the
+// application's claims.
+func (x *exchange) satisfy(ctx context.Context) error {
+	if err := x.secondFactor(ctx); err != nil {
+		return err
+	}
 	if x.decision.Answer == policy.Forward {
+		if err := x.forwardLate(ctx); err != nil {
+			return err
+		}
 		if err := x.capAnswer(); err != nil {
 			return err
 		}
-		return x.limit()
+	} else if err := x.describe(); err != nil {
+		return err
 	}
+	return x.limit()
+}
+
+// describe says what is to be issued.
+func (x *exchange) describe() error {
 	app := x.decision.Application
 	kind, _ := x.request.TokenKind()
 	if x.request.TokenType == "" && app.Token == policy.SAML20 {
@@ -40,28 +51,15 @@ func (x *exchange) satisfy() error {
 		Kind:          kind,
 		Lifetime:      x.lifetime(app.Lifetime, x.decision.Obligations.Lifetime),
 		Authenticated: x.start,
+		SecondFactor:  x.multipleAuthn(),
 		NameID:        subject.NameID,
 		NameFormat:    subject.Format,
 	}
 	for _, c := range claims {
 		g.Claims = append(g.Claims, wstrust.Claim{URI: c.Type, Values: c.Values})
 	}
-	if g.SecondFactor = x.multipleAuthn(); g.SecondFactor {
-		g.Claims = append(g.Claims, multipleAuthn)
-	}
 	x.grant = g
-	return x.limit()
-}
-
-// requiring names the rules that require a second factor.
-func (x *exchange) requiring() string {
-	var all []string
-	for r := range x.decision.Obligations.Rules() {
-		if r.MFA != nil {
-			all = append(all, strconv.Quote(r.Name))
-		}
-	}
-	return strings.Join(all, ", ")
+	return nil
 }
 
 // capAnswer holds a forwarded token to the longest that policy allows, by

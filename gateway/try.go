@@ -31,13 +31,29 @@ func (x *exchange) sources() []netip.Addr {
 // take takes a try from the guard. What it refuses for the user's sake looks
 // like a wrong password, after the same work.
 func (x *exchange) take(ctx context.Context) error {
-	var err error
-	x.try, err = x.g.c.Guard.Take(ctx, x.attempt())
+	err := x.g.blocked(x.account.ID, x.sources())
+	if err == nil {
+		x.try, err = x.g.c.Guard.Take(ctx, x.attempt())
+	}
 	switch refusal.Of(err) {
-	case refusal.Locked, refusal.WrongPassword:
+	case refusal.Locked, refusal.WrongPassword, refusal.AddressBlocked:
 		return x.refuseUser(ctx, err)
 	}
 	return err
+}
+
+// blocked refuses a user at an address of which the user said that somebody
+// else was there (security.md, MFA-07).
+func (g *Gateway) blocked(user string, addresses []netip.Addr) error {
+	if g.c.MFA == nil || user == "" {
+		return nil
+	}
+	for _, a := range addresses {
+		if err := g.c.MFA.Blocked(user, a); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // settle tells the guard what became of the try. A password that could not be

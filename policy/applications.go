@@ -60,6 +60,12 @@ type Application struct {
 	// AnswerEncrypted tells that the farm encrypts its tokens for this
 	// application, so that nothing in them can be checked.
 	AnswerEncrypted bool
+	// TrustFarmMFA tells that a token of the farm may say that its user proved a
+	// second factor when none was proven here.
+	TrustFarmMFA bool
+	// AcceptApprove tells that an issued token says so also when the user
+	// approved without a number.
+	AcceptApprove bool
 	// Issuers are those that a token of the farm may name: exact, with one * at
 	// an end, or with {domain} for the domain of the user's UPN. Without any it
 	// is the farm's own name.
@@ -125,6 +131,13 @@ func (l *loader) application(r *reader, f field, a *Application) {
 	}
 	if encrypted, ok := fields["answer_encrypted"]; ok {
 		a.AnswerEncrypted = r.truth(encrypted.value)
+	}
+	if trust, ok := fields["trust_farm_mfa"]; ok {
+		a.TrustFarmMFA = r.truth(trust.value)
+	}
+	if assurance, ok := fields["assurance"]; ok {
+		word, _ := r.word(assurance.value, "number", "accept-approve")
+		a.AcceptApprove = word == "accept-approve"
 	}
 	if issuers, ok := fields["issuers"]; ok {
 		a.Issuers = r.issuers(issuers.value)

@@ -158,6 +158,12 @@ func (w *weakening) application(was, a *Application) {
 	if a.AnswerEncrypted && !was.AnswerEncrypted {
 		w.add(a.at, "application %q takes answers that nobody can check", a.Name)
 	}
+	if a.TrustFarmMFA && !was.TrustFarmMFA {
+		w.add(a.at, "application %q takes second factors that the farm claims", a.Name)
+	}
+	if a.AcceptApprove && !was.AcceptApprove {
+		w.add(a.at, "application %q is told of a second factor where the user only approved", a.Name)
+	}
 	if len(was.Issuers) > 0 && (len(a.Issuers) == 0 || len(without(a.Issuers, was.Issuers)) > 0) {
 		w.add(a.at, "application %q takes tokens of more issuers", a.Name)
 	}

@@ -78,14 +78,16 @@ type Record struct {
 	Effect string `json:"labels.effect,omitempty"`
 	// true when a second factor was owed.
 	SecondFactor bool `json:"labels.second_factor,omitempty"`
-	// How the second factor came: hold, code, grant, challenge; of several with a comma between two, here and in the two that follow.
-	Shape string `json:"labels.shape,omitempty"`
-	// What it is worth: otp (a code), bound (a number of the fault), approve-only (approved while the request waited), pre-approved.
-	Assurance string `json:"labels.assurance,omitempty"`
-	// What was proven, with the password or in the portal: totp, passkey, passkey-uv, recovery, radius.
-	Factors string `json:"labels.factors,omitempty"`
 	// The rules whose obligations were owed.
 	Requires []string `json:"labels.requires,omitempty"`
+	// How the second factors came that were met: hold, code, grant or challenge.
+	Shapes []string `json:"labels.shapes,omitempty"`
+	// What they were: passkey-uv, passkey, totp, recovery or radius, in the same order.
+	Factors []string `json:"labels.factors,omitempty"`
+	// What they are worth, in the same order: otp, bound, approve-only or pre-approved. None is phishing-resistant.
+	Assurance []string `json:"labels.assurance,omitempty"`
+	// true when one of them was proven for an earlier request.
+	Remembered bool `json:"labels.remembered,omitempty"`
 	// The facts that policy decided on, in the form of a file of facts. Under unknown are those that could not be read, under not_read those that cost a look-up that nobody asked for, and texts too long for a record.
 	Facts json.RawMessage `json:"labels.facts,omitempty"`
 	// forward or issue, once decided.

@@ -3,6 +3,7 @@ package soap
 import (
 	"bytes"
 	"iter"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -131,6 +132,62 @@ func (d *Document) AppendText(dst []byte, e *Element) ([]byte, error) {
 		return dst, err
 	}
 	return appendDecoded(dst, d.Source[e.ContentStart:e.ContentEnd]), nil
+}
+
+// Offset returns where in Source the text of e goes on after its first n bytes,
+// as Text returns them, which must end where a character does.
+func (d *Document) Offset(e *Element, n int) int32 {
+	at := int(e.ContentStart)
+	for n > 0 && at < int(e.ContentEnd) {
+		switch d.Source[at] {
+		case '&':
+			r, size := reference(d.Source[at:])
+			n -= utf8.RuneLen(r)
+			at += max(size, 1)
+		case '\r': // the scanner saw the LF behind it
+			at++
+		default:
+			n--
+			at++
+		}
+	}
+	return int32(at)
+}
+
+// Shortens reports that d is old without the bytes of its leaf e from some
+// offset on, and nothing else: the same bytes around it, and at the same places
+// the same elements, attributes and namespaces.
+func (d *Document) Shortens(old *Document, e *Element) bool {
+	cut := int32(len(old.Source) - len(d.Source))
+	end := e.ContentEnd - cut
+	if cut < 0 || end < e.ContentStart || d.comments != old.comments ||
+		!bytes.Equal(d.Source[:end], old.Source[:end]) || !bytes.Equal(d.Source[end:], old.Source[e.ContentEnd:]) {
+		return false
+	}
+	moved := func(p int32) int32 {
+		if p >= e.ContentEnd {
+			return p - cut
+		}
+		return p
+	}
+	same := func(a, b Element) bool {
+		for _, p := range []*int32{&b.Start, &b.End, &b.ContentStart, &b.ContentEnd, &b.local} {
+			*p = moved(*p)
+		}
+		if b.index == e.index {
+			b.texted = a.texted // what is left may be white space
+		}
+		return a == b
+	}
+	return slices.EqualFunc(d.elements, old.elements, same) &&
+		slices.EqualFunc(d.attributes, old.attributes, func(a, b attribute) bool {
+			b.start, b.local, b.valueStart, b.valueEnd = moved(b.start), moved(b.local), moved(b.valueStart), moved(b.valueEnd)
+			return a == b
+		}) &&
+		slices.EqualFunc(d.bindings, old.bindings, func(a, b binding) bool {
+			b.prefix, b.prefixEnd = moved(b.prefix), moved(b.prefixEnd)
+			return a == b
+		})
 }
 
 func (e *Element) checkLeaf() error {

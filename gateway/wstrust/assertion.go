@@ -3,6 +3,7 @@ package wstrust
 import (
 	"iter"
 	"slices"
+	"strings"
 
 	"stsgate/gateway/soap"
 )
@@ -21,6 +22,9 @@ func (x *answerReader) assertion11(e *soap.Element) error {
 		}
 		var err error
 		switch c.Name.Local {
+		case "AuthenticationStatement":
+			method, _ := x.doc.Attr(c, soap.Name{Local: "AuthenticationMethod"})
+			x.method(method)
 		case "Conditions":
 			if conditions {
 				return x.refuse(Malformed, ruleAnswer, c, "two Conditions")
@@ -66,6 +70,8 @@ func (x *answerReader) assertion20(e *soap.Element) error {
 			a.Issuer, _, err = x.text(c, ruleAnswer)
 		case "Conditions":
 			err = x.conditions(c, "AudienceRestriction")
+		case "AuthnStatement":
+			err = x.context(c)
 		case "AttributeStatement":
 			for attribute := range x.doc.Children(c) {
 				if attribute.Name == (soap.Name{Space: NSSAML20, Local: "Attribute"}) {
@@ -172,6 +178,7 @@ func (x *answerReader) claim(attribute *soap.Element, uri string) {
 		}
 		if value, err := x.doc.Text(c); err == nil {
 			values = append(values, value)
+			x.method(value)
 		}
 	}
 	claims := x.a.Assertion.Claims
@@ -184,6 +191,32 @@ func (x *answerReader) claim(attribute *soap.Element, uri string) {
 	}
 	x.claims[uri] = len(claims)
 	x.a.Assertion.Claims = append(claims, Claim{URI: uri, Values: values})
+}
+
+// context reads how a subject of SAML 2.0 signed in.
+func (x *answerReader) context(statement *soap.Element) error {
+	for e := range x.doc.Children(statement) {
+		for c := range x.doc.Children(e) {
+			if c.Name != (soap.Name{Space: NSSAML20, Local: "AuthnContextClassRef"}) {
+				continue
+			}
+			method, _, err := x.text(c, ruleAnswer)
+			if err != nil {
+				return err
+			}
+			x.method(method)
+		}
+	}
+	return nil
+}
+
+// method notes a way to sign in that stands for a second factor (protocol.md,
+// appendix C, row 10; security.md, TOK-02).
+func (x *answerReader) method(uri string) {
+	switch strings.TrimSpace(uri) {
+	case "http://schemas.microsoft.com/claims/multipleauthn", "http://schemas.microsoft.com/claims/wiaormultiauthn":
+		x.a.Assertion.MultipleAuthn = true
+	}
 }
 
 // complete reads whom the assertion is about, and refuses one that does not

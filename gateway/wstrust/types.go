@@ -192,6 +192,9 @@ type Assertion struct {
 	// Claims are the attributes. A SAML 1.1 attribute's URI is its namespace,
 	// a slash, and its name.
 	Claims []Claim
+	// MultipleAuthn tells that the assertion says, in any of the places where
+	// readers look for it, that its subject proved a second factor.
+	MultipleAuthn bool
 }
 
 // A Claim is one statement about a user.

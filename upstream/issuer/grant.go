@@ -16,8 +16,20 @@ const (
 	claimReferences = "http://schemas.microsoft.com/claims/authnmethodsreferences"
 
 	multipleAuthn      = "http://schemas.microsoft.com/claims/multipleauthn"
+	passwordMethod     = "urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport"
 	wiaOrMultipleAuthn = "http://schemas.microsoft.com/claims/wiaormultiauthn"
 )
+
+// withMethods is the grant with the claim that says how its subject signed in,
+// where that was with a second factor; AD FS has the claim in the same form.
+func withMethods(g *wstrust.Grant) *wstrust.Grant {
+	if !g.SecondFactor {
+		return g
+	}
+	more := *g
+	more.Claims = append(slices.Clone(g.Claims), wstrust.Claim{URI: claimReferences, Values: []string{passwordMethod, multipleAuthn}})
+	return &more
+}
 
 // checkGrant refuses what must not be signed whoever granted it.
 func checkGrant(r *wstrust.Request, g *wstrust.Grant, now time.Time) error {
@@ -35,11 +47,11 @@ func checkGrant(r *wstrust.Request, g *wstrust.Grant, now time.Time) error {
 		return fmt.Errorf("authenticated at %v, which is not a time in the past", g.Authenticated)
 	}
 	for _, c := range g.Claims {
-		if g.SecondFactor || c.URI != claimMethod && c.URI != claimReferences {
+		if c.URI != claimMethod && c.URI != claimReferences {
 			continue
 		}
 		if slices.Contains(c.Values, multipleAuthn) || slices.Contains(c.Values, wiaOrMultipleAuthn) {
-			return errors.New("claims a second factor, and the grant proves none")
+			return errors.New("claims a second factor, which is not for claims to say")
 		}
 	}
 	return nil

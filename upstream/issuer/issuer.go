@@ -139,7 +139,7 @@ func (i *Issuer) Issue(ctx context.Context, r *wstrust.Request, g *wstrust.Grant
 		return nil, fmt.Errorf("issue token: %w", err)
 	}
 	id := saml.NewID()
-	assertion, err := saml.Build(g, i.entity, id, now)
+	assertion, err := saml.Build(withMethods(g), i.entity, id, now)
 	if err != nil {
 		return nil, fmt.Errorf("issue token: %w", err)
 	}

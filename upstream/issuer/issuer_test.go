@@ -286,6 +286,10 @@ func TestIssueRefuses(t *testing.T) {
 		{"TOK-02: second factor as method", claim(method, "http://schemas.microsoft.com/claims/multipleauthn"), "second factor"},
 		{"TOK-02: second factor among references", claim(references, password, "http://schemas.microsoft.com/claims/multipleauthn"), "second factor"},
 		{"TOK-02: either of two", claim(references, "http://schemas.microsoft.com/claims/wiaormultiauthn"), "second factor"},
+		{"TOK-02: second factor beside the grant's own", func(g *wstrust.Grant) {
+			g.SecondFactor = true
+			claim(references, "http://schemas.microsoft.com/claims/multipleauthn")(g)
+		}, "second factor"},
 		{"XML-02: byte order mark", claim("http://schemas.xmlsoap.org/claims/CommonName", "a\uFEFFb"), "XML-02"},
 	}
 	for _, tt := range tests {
@@ -327,5 +331,24 @@ func TestIssuedSaysWhatWasGranted(t *testing.T) {
 	}
 	if again.ID == token.ID {
 		t.Errorf("two tokens have the id %s", token.ID)
+	}
+}
+
+// TOK-02: a token says multipleauthn where its grant says that a second factor
+// was proven, and nowhere else.
+func TestIssuedSaysSecondFactor(t *testing.T) {
+	i := newIssuer(t, ecdsaPair(t))
+	for _, kind := range []wstrust.TokenKind{wstrust.SAML11, wstrust.SAML20} {
+		for _, proven := range []bool{false, true} {
+			g := grant(kind)
+			g.SecondFactor = proven
+			token, err := i.Issue(t.Context(), request, g)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Contains(string(token.Assertion), ">http://schemas.microsoft.com/claims/multipleauthn<"); got != proven {
+				t.Errorf("%s, second factor %v: the token says %s", kind, proven, token.Assertion)
+			}
+		}
 	}
 }
