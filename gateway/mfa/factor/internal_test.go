@@ -27,3 +27,25 @@ func TestVectors(t *testing.T) {
 		}
 	}
 }
+
+// MFA-05: what a check costs, apart from the store.
+func BenchmarkTOTP(b *testing.B) {
+	now := time.Now()
+	t := totp{Secret: secret("12345678901234567890")}
+	for i := range int64(totpAccepted) {
+		t.Accepted = append(t.Accepted, step(now)-10-i)
+	}
+	code := []byte("000000")
+	for b.Loop() {
+		_, _, _ = t.Secret.match(code, now)
+		_, _ = t.used(code)
+	}
+}
+
+// MFA-13: what a check of a recovery code costs, apart from the store.
+func BenchmarkRecovery(b *testing.B) {
+	r := recovery{Rounds: recoveryRounds, Salt: make([]byte, recoverySalt)}
+	for b.Loop() {
+		_, _ = r.hash([]byte("ABCDEFGHJKMNPQRS"))
+	}
+}

@@ -351,6 +351,11 @@ func TestRADIUSOnce(t *testing.T) {
 	if len(accepted) != 1 {
 		t.Errorf("accepted %d times", len(accepted))
 	}
+	for _, v := range s.nodes {
+		if _, err := v.CheckCode(t.Context(), user(alice), typed("111111"), policy.RADIUS, home); !errors.Is(err, factor.ErrReused) {
+			t.Errorf("once more: %v", err)
+		}
+	}
 }
 
 // MFA-21: a secret is long, and prints nowhere.
