@@ -109,7 +109,7 @@ func elsewhere() [][]string {
 		{"the signing certificate expires", "issued: `issuer-failed`, until a restart with the next one", "signing", "StsgateCertificateExpiresIn1Day", "TestMatrixSigning"},
 		{"nobody scrapes the metrics", "what they always get: nothing asks Prometheus", "", "StsgateAbsent", ""},
 		{"policy panics, or anything else", "`internal`; three within a minute end readiness", "panics", "StsgatePanics", "package gateway, TestTorture"},
-		{"the gateway is killed and what it had in memory is lost", "locks, blocks and bans hold, from the store", "", "", "TestCluster, make crash"},
+		{"the gateway is killed and what it had in memory is lost", "locks, blocks and bans hold, from the store", "", "", "TestThreeNodes, make crash"},
 	}
 }
 
