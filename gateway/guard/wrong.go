@@ -16,7 +16,11 @@ func (t *Try) wrong(ctx context.Context, now time.Time) error {
 	var panicked any // it ends the exchange, as it would without a goroutine
 	go func() {
 		defer close(sourced)
-		defer func() { panicked = recover() }()
+		defer func() {
+			if p := recover(); p != nil { // else the other side reads it already
+				panicked = p
+			}
+		}()
 		sourced <- t.g.failedFrom(ctx, t.user, t.sources, now)
 	}()
 	err := t.countWrong(ctx, now)
