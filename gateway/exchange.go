@@ -64,18 +64,34 @@ type exchange struct {
 
 // exchange runs one exchange from its first byte to its answer.
 func (g *Gateway) exchange(w http.ResponseWriter, r *http.Request, e Endpoint) {
-	x := g.begin(w, r, e)
 	g.metrics.inFlight.Inc()
 	defer g.metrics.inFlight.Dec()
+	received := time.Now()
+	a, shared := g.perform(w, r, e)
+	if shared != nil {
+		defer shared.release()
+	}
+	if a.uniform {
+		rest(w)
+		g.slots.wait(r.Context(), received)
+		a.write(w)
+	}
+}
+
+// perform runs one exchange and answers it. What is kept back to the end of a slot
+// it returns unanswered: nothing of the exchange is left while that waits.
+func (g *Gateway) perform(w http.ResponseWriter, r *http.Request, e Endpoint) (a reply, shared *outcome) {
+	x := g.begin(w, r, e)
 	defer x.end()
 	err := x.safely(r.Context())
 	err = x.record(err)
-	a := x.reply(err)
-	if o := g.repeats.answered(x, a, err); o != nil {
-		defer o.release()
+	a = x.reply(err)
+	shared = g.repeats.answered(x, a, err)
+	if !a.uniform {
+		a.write(w)
 	}
-	a.write(w)
 	x.over = !x.panicked
+	return a, shared
 }
 
 // begin returns an exchange in the memory of one that is over, or in new.

@@ -16,3 +16,6 @@ func (g *Gateway) Faults() int {
 	defer g.repeats.mu.Unlock()
 	return len(g.repeats.faults)
 }
+
+// MostInSlots is how many failures wait for the end of their slot.
+const MostInSlots = mostInSlots

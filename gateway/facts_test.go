@@ -157,12 +157,13 @@ func TestNew(t *testing.T) {
 		"nobody to ask":     func(c *gateway.Config) { c.Forwarder = nil },
 		"no body":           func(c *gateway.Config) { c.MaxBody = 0 },
 		"no time":           func(c *gateway.Config) { c.BodyTimeout = 0 },
+		"no slot":           func(c *gateway.Config) { c.Slot = 0 },
 		"URL that is none":  func(c *gateway.Config) { c.URL = "https://%" },
 		"metrics there yet": func(c *gateway.Config) { c.Metrics = g.metrics },
 	} {
 		c := gateway.Config{
 			Host: host, URL: "https://" + host, Policy: g.live, Guard: g.guard, Forwarder: g.farm, Clients: clientip.New(clientip.Config{}),
-			Audit: openAudit(t, "/dev/null"), MaxBody: 1, BodyTimeout: 1, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
+			Audit: openAudit(t, "/dev/null"), MaxBody: 1, BodyTimeout: 1, Slot: 1, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler),
 		}
 		change(&c)
 		if _, err := gateway.New(c, endpoints); (err == nil) != (name == "") {

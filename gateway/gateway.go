@@ -118,8 +118,11 @@ type Config struct {
 	// how long that may take.
 	MaxBody     int64
 	BodyTimeout time.Duration
-	Metrics     prometheus.Registerer
-	Log         *slog.Logger
+	// Slot is what failures are kept back to whole ones of, since their receipt.
+	// It must be longer than the farm and the directory take for one.
+	Slot    time.Duration
+	Metrics prometheus.Registerer
+	Log     *slog.Logger
 }
 
 // A Gateway answers RSTs. It is safe for concurrent use.
@@ -130,6 +133,7 @@ type Gateway struct {
 	port    string    // of the public URL, empty for 443
 	rates   rates
 	repeats *repeats
+	slots   *slots
 	panics  panics
 }
 
@@ -140,8 +144,8 @@ func New(c Config, endpoints []Endpoint) (*Gateway, error) {
 		return nil, errors.New("gateway: Policy, Guard, Audit, Clients, Log and Metrics are needed")
 	case c.Forwarder == nil && c.Issuer == nil:
 		return nil, errors.New("gateway: neither a farm nor an issuer")
-	case c.MaxBody <= 0 || c.BodyTimeout <= 0:
-		return nil, errors.New("gateway: MaxBody and BodyTimeout must be positive")
+	case c.MaxBody <= 0 || c.BodyTimeout <= 0 || c.Slot <= 0:
+		return nil, errors.New("gateway: MaxBody, BodyTimeout and Slot must be positive")
 	}
 	if c.Places == nil {
 		c.Places = new(place.DB)
@@ -153,6 +157,9 @@ func New(c Config, endpoints []Endpoint) (*Gateway, error) {
 	g := &Gateway{c: c, port: public.Port(), repeats: newRepeats()}
 	g.rates.passed = make(map[rateKey][]time.Time)
 	if g.metrics, err = newMetrics(c.Metrics, endpoints, c.Policy); err != nil {
+		return nil, err
+	}
+	if g.slots, err = newSlots(c.Slot, c.Metrics); err != nil {
 		return nil, err
 	}
 	return g, nil

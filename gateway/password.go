@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"time"
 
 	"stsgate/gateway/account"
 	"stsgate/gateway/guard"
@@ -16,8 +17,17 @@ import (
 // Unless Down says so of it, it is for whoever sees it a wrong password: the
 // same work was done, whichever of name, password, lock and ban it was.
 //
-// The caller wipes the password.
+// It is told at the end of a slot. The caller wipes the password.
 func (g *Gateway) CheckPassword(ctx context.Context, name string, p account.Password, addresses []netip.Addr) (account.Account, error) {
+	received := time.Now()
+	a, err := g.checkPassword(ctx, name, p, addresses)
+	if err != nil && !Down(err) {
+		g.slots.wait(ctx, received)
+	}
+	return a, err
+}
+
+func (g *Gateway) checkPassword(ctx context.Context, name string, p account.Password, addresses []netip.Addr) (account.Account, error) {
 	if g.c.Directory == nil {
 		return account.Account{}, refusal.New(refusal.Internal, "without a directory no password can be checked but by the farm")
 	}

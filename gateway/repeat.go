@@ -197,7 +197,11 @@ func part(h hash.Hash, s string) { io.WriteString(h, s+"\x00") }
 // those to come. What the client gets must not be wiped before the outcome that
 // is returned is released, unless that is nil.
 func (r *repeats) answered(x *exchange, a reply, err error) *outcome {
-	if x.request == nil || x.repeated != nil {
+	if x.repeated != nil {
+		x.repeated.held.Add(1)
+		return x.repeated
+	}
+	if x.request == nil {
 		return nil
 	}
 	r.mu.Lock()
@@ -264,7 +268,11 @@ func (r *repeats) keep(x *exchange, o *outcome) {
 	}
 	f.place = r.order.PushBack(f)
 	r.faults[x.message] = f
-	f.timer = time.AfterFunc(repeatable, func() {
+	after := repeatable
+	if o.reply.uniform {
+		after += x.g.slots.left(x.start) // when the client has it
+	}
+	f.timer = time.AfterFunc(after, func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.forget(f)

@@ -264,13 +264,14 @@ func TestRepeatsOwnEnd(t *testing.T) {
 func TestRepeatAtAnotherGateway(t *testing.T) {
 	atFresh(t, "", func(t *testing.T) {
 		store := state.NewMemory(nil)
+		message := modern.query(guess(0, cloud))
 		var answers []*recorder
 		asked := 0
 		for range 2 {
 			g := newGate(t, func(c *gateway.Config) { c.Guard = newSharedGuard(t, store) })
 			g.farm.answers(testdata.Message(t, "fault/adfs-id3242-13.xml"))
 			for range 2 {
-				answers = append(answers, g.serve(modern.post(modern.query(guess(0, cloud)))))
+				answers = append(answers, g.serve(modern.post(message)))
 			}
 			asked += len(g.farm.asked)
 			time.Sleep(time.Second)

@@ -12,12 +12,13 @@ import (
 // A reply is what a client hears: a message with an answer or a fault, or one
 // line of text where there is no message to answer.
 type reply struct {
-	status int
-	soap   soap.Version // zero for a line of text
-	fault  bool
-	retry  bool // says when to ask again
-	close  bool // ends the connection
-	body   []byte
+	status  int
+	soap    soap.Version // zero for a line of text
+	fault   bool
+	retry   bool // says when to ask again
+	close   bool // ends the connection
+	uniform bool // looks like a wrong password, and leaves at the end of a slot
+	body    []byte
 }
 
 // reply makes the answer, or the fault or line of text for err.
@@ -34,7 +35,8 @@ func (x *exchange) reply(err error) reply {
 	}
 	// Three Microsoft libraries send the same bytes again after a 500 that has
 	// no Retry-After (security.md, SOAP-16).
-	return reply{status: row.Status, soap: x.soap, fault: true, retry: true, close: row.Close, body: soap.AppendFault(nil, x.fault(row))}
+	return reply{status: row.Status, soap: x.soap, fault: true, retry: true, close: row.Close,
+		uniform: row.LikeWrongPassword(), body: soap.AppendFault(nil, x.fault(row))}
 }
 
 func plainReply(row refusal.Row, id string) reply {

@@ -77,6 +77,7 @@ func (x *exchange) secondFactor(ctx context.Context) error {
 	case x.kept != nil && x.kept.Encrypted:
 		return refusal.New(refusal.SecondFactor, "required by %s; the farm's token is encrypted, so nobody can tell whose factor it needs: with mfa.hold.prove: directory one can", x.requiring())
 	}
+	rest(x.w)
 	waiting, done := x.waiting(ctx)
 	defer done()
 	x.claimed = x.owing()

@@ -116,7 +116,7 @@ func newGate(t testing.TB, change func(*gateway.Config)) *gate {
 	}
 	c := gateway.Config{
 		Host: host, URL: "https://" + host + ":8443", Policy: g.live, Forwarder: g.farm, Issuer: g.sts, Directory: d,
-		Clients: clientip.New(clientip.Config{}), MaxBody: maxBody, BodyTimeout: time.Minute,
+		Clients: clientip.New(clientip.Config{}), MaxBody: maxBody, BodyTimeout: time.Minute, Slot: time.Second,
 		Metrics: g.metrics, Log: slog.New(slog.NewJSONHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	if change != nil {

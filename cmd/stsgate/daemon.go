@@ -122,6 +122,7 @@ func (d *daemon) buildGateway(registry *prometheus.Registry) (err error) {
 		Audit:       d.audit,
 		MaxBody:     int64(d.c.Limits.Body),
 		BodyTimeout: d.c.Timeouts.Body,
+		Slot:        d.c.Oracle.Slot,
 		Metrics:     registry,
 		Log:         d.log,
 	}

@@ -38,6 +38,7 @@ func (d *decoder) check(c *Config) {
 	}
 	d.checkState(c.State)
 	d.checkGuard(&c.Guard)
+	d.checkOracle(&c.Oracle)
 	d.sizes(c)
 	d.counts(c)
 	d.durations(c)

@@ -70,6 +70,8 @@ type Config struct {
 	State *State `yaml:"state"`
 	// Guard defends passwords that are being guessed. Takes effect on restart.
 	Guard Guard `yaml:"guard"`
+	// Oracle is what failures give away by their time. Takes effect on restart.
+	Oracle Oracle `yaml:"oracle"`
 	// Audit is the record of every exchange. Required. Takes effect on restart.
 	Audit Audit `yaml:"audit" check:"required"`
 	// Limits bounds what a client may send, and how much clients may have open
@@ -440,6 +442,7 @@ func Defaults() *Config {
 		Directory: &Directory{LDAP: &LDAP{Timeout: 2 * time.Second}},
 		State:     &State{NATS: &NATS{Replicas: 3}},
 		Guard:     defaultGuard(),
+		Oracle:    Oracle{Slot: time.Second},
 		Limits: Limits{
 			Body: 64 << 10, Headers: 16 << 10,
 			Connections: 10_000, ConnectionsPerSource: 2000,

@@ -92,6 +92,7 @@ func TestLoadMinimal(t *testing.T) {
 		MFA:    config.MFA{Hold: config.Hold{Default: 45 * time.Second}, Separator: ","},
 		Policy: in("policies"),
 		Guard:  usualGuard,
+		Oracle: config.Oracle{Slot: time.Second},
 		Audit:  config.Audit{File: in("audit.jsonl"), Facts: config.UsedFacts, Names: config.ClearNames, Retention: 9600 * time.Hour, Reserve: 64 << 20},
 		Limits: config.Limits{
 			Body: 65536, Headers: 16384, Connections: 10_000, ConnectionsPerSource: 2000,
@@ -166,6 +167,7 @@ func TestLoadFull(t *testing.T) {
 		Places:    config.Places{Country: in("country.mmdb"), ASN: in("asn.mmdb")},
 		Policy:    in("policies"),
 		State:     &config.State{Dir: in("state"), Key: in("state.key")},
+		Oracle: config.Oracle{Slot: 1500 * time.Millisecond},
 		Guard: config.Guard{
 			Mode: config.ReportOnly, Failures: 5, Window: time.Hour, LongestLock: 2 * time.Hour, Probe: 10 * time.Minute,
 			SprayUsers: 20, SprayWindow: 5 * time.Minute, Block: 10 * time.Minute, LongestBlock: 20 * time.Minute, SurgeUsers: 100,

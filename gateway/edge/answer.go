@@ -52,6 +52,7 @@ type answer struct {
 	status int     // 0 before it is known
 	body   *buffer // nil before the first byte
 	flows  bool    // its head was sent, without a length
+	rests  bool    // it is none that waits to be answered
 }
 
 // Header implements http.ResponseWriter. The header may be changed until the
@@ -100,12 +101,23 @@ func (a *answer) FlushError() error {
 		return c.send(body.body())
 	}
 	a.flows = true
-	c.server.gate.end(c.source)
+	a.Rest()
 	message, err := a.message(false, true, time.Now())
 	if err != nil {
 		return err
 	}
 	return c.send(message)
+}
+
+// Rest tells that the request waits for a person or a time, and costs nothing
+// meanwhile: from then on it is none that waits for an answer.
+func (a *answer) Rest() {
+	if a.rests || !a.x.body.whole() {
+		return
+	}
+	a.rests = true
+	c := a.x.body.conn
+	c.server.gate.end(c.source)
 }
 
 // SetReadDeadline serves http.ResponseController. It bounds the time for the

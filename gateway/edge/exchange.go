@@ -40,7 +40,7 @@ func (c *conn) exchange() (more bool) {
 	}
 	c.server.answer(&x.answer, r)
 	if x.body.whole() {
-		c.answered(x.answer.flows)
+		c.answered(x.answer.rests)
 	}
 	c.compact()
 	return c.respond(x, r)
