@@ -4,11 +4,11 @@ FUZZTIME ?= 20s
 RACE     := $(shell command -v gcc >/dev/null 2>&1 && echo -race)
 # What the tests drive: an independent judge of signatures, the baseline of the
 # benchmark, promtool, real WS-Trust clients, a judge of schemas, the readers of
-# .NET, a domain controller.
+# .NET, a domain controller, a browser.
 DEPS     := xmlsec1 nginx-light prometheus python3-msal python3-zeep python3-aiosmtpd python3-jsonschema curl systemd freeradius iproute2 \
-            mono-mcs mono-runtime libmono-system-runtime-serialization4.0-cil samba-ad-dc samba-ad-provision
+            mono-mcs mono-runtime libmono-system-runtime-serialization4.0-cil samba-ad-dc samba-ad-provision chromium
 
-.PHONY: all run build test lint bench fuzz siege crash cluster races matrix oracle reloads campaign golden deps image
+.PHONY: all run build test lint bench fuzz siege crash cluster races matrix oracle reloads campaign golden deps axe image
 
 all: lint test build
 
@@ -69,6 +69,9 @@ golden:                    ## rewrite golden files and the generated reference
 
 deps:                      ## Debian packages that the tests drive
 	apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $(DEPS)
+
+axe:                       ## axe-core, by which the tests judge the portal's pages
+	npm install --no-audit --no-fund --prefix .cache/axe axe-core@4
 
 image:                     ## the container image
 	podman build -f deploy/Containerfile -t stsgate .

@@ -1,11 +1,15 @@
 package portal_test
 
 import (
+	"context"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"stsgate/gateway/portal"
 	"stsgate/gateway/state"
@@ -159,6 +163,43 @@ func TestStoreDown(t *testing.T) {
 		time.Sleep(4 * time.Second)
 		if a := b.get("/"); a.status != http.StatusOK {
 			t.Errorf("after it is back: %d %s", a.status, a.text())
+		}
+	})
+}
+
+// A session is one on all gateways, and ends on all within a second.
+func TestSessionOnAnotherGateway(t *testing.T) {
+	secret := []byte("thirty-two bytes for these tests")
+	bubble(t, func(c *portal.Config) { c.Secret = secret }, func(t *testing.T, s *site) {
+		b := s.signedIn("alice", alice)
+		first := s.portal
+		c := s.config
+		c.Metrics = prometheus.NewRegistry()
+		second, err := portal.New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { second.Run(ctx) })
+		defer running.Wait()
+		defer stop()
+		if err := second.Wait(ctx); err != nil {
+			t.Fatal(err)
+		}
+		s.portal = second
+		if a := b.get("/devices"); a.status != http.StatusOK {
+			t.Fatalf("on the other gateway: %d to %q", a.status, a.location)
+		}
+		if a := b.post("/devices/rename", "id", "none", "label", "x"); a.status != http.StatusNotFound {
+			t.Errorf("its form there: %d %s", a.status, a.text())
+		}
+		if err := first.EndSessions(ctx, alice); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if a := b.get("/devices"); a.location != "/sign-in" {
+			t.Errorf("after it was ended on the first: %d", a.status)
 		}
 	})
 }
