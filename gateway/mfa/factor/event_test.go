@@ -141,6 +141,24 @@ func TestEventsWait(t *testing.T) {
 	})
 }
 
+// Users are counted by what they have, every minute.
+func TestUsers(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t, 1, nil, withPasskeys)
+		v := s.nodes[0]
+		enrol(t, v, alice)
+		newDevice(t, v, alice)
+		newDevice(t, v, bob)
+		must(v.NewBindingCode(t.Context(), "9b2d3c1e-0000-4000-8000-000000000000", office))(t)
+		time.Sleep(2 * time.Minute)
+		for kind, want := range map[string]float64{"any": 2, "totp": 1, "passkey": 2} {
+			if got := s.metric("stsgate_factor_users", kind); got != want {
+				t.Errorf("%s: %g, want %g", kind, got, want)
+			}
+		}
+	})
+}
+
 // What must be written and cannot is not answered as if it were, and a code
 // whose spending is not known is spent.
 func TestFaults(t *testing.T) {

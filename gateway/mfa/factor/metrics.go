@@ -13,8 +13,7 @@ type metrics struct {
 	// discarded are answers of RADIUS servers that were thrown away, by why.
 	discarded map[error]prometheus.Counter
 	// users have an authenticator of a kind, those at 0 one of any.
-	users      map[Kind]prometheus.Gauge
-	unreadable prometheus.Gauge
+	users map[Kind]prometheus.Gauge
 }
 
 // outcomes are all that outcome may return.
@@ -41,9 +40,6 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		Help: "Users who have a second factor of a kind (totp, passkey, or any of them), as counted every minute.",
 	}, []string{"kind"})
 	m.users[0], m.users[TOTP], m.users[Passkey] = users.WithLabelValues("any"), users.WithLabelValues("totp"), users.WithLabelValues("passkey")
-	m.unreadable = prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "stsgate_factor_unreadable", Help: "Whether what is kept of some user's second factors is not what was written: 1 or 0. None is accepted of that user; somebody may have changed the store.",
-	})
 	m.discarded[errMalformed] = discarded.WithLabelValues("malformed")
 	m.discarded[errUnsigned] = discarded.WithLabelValues("unsigned")
 	m.discarded[errForged] = discarded.WithLabelValues("forged")
@@ -56,7 +52,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	for _, w := range Whats() {
 		m.events[w] = events.WithLabelValues(string(w))
 	}
-	for _, c := range []prometheus.Collector{attempts, events, discarded, users, m.unreadable} {
+	for _, c := range []prometheus.Collector{attempts, events, discarded, users} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}

