@@ -204,11 +204,14 @@ func (c *call) end(err error) error {
 	}
 	r := c.record
 	r.Outcome, r.Duration = "success", time.Since(r.Time)
+	log := c.desk.c.Log.With("action", r.Action, "by", c.by.String(), "call", r.Call)
 	if err != nil {
 		r.Outcome, r.Error = "failure", err.Error()
+		log.Warn("operator was refused", "err", err)
+	} else {
+		log.Info("operator")
 	}
 	e := c.desk.c.Record(&r)
-	c.desk.c.Log.Info("operator", "action", r.Action, "outcome", r.Outcome, "by", c.by.String(), "call", r.Call, "err", err)
 	switch {
 	case e == nil:
 		return nil
