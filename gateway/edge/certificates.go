@@ -94,8 +94,6 @@ func timely(cert *tls.Certificate, now time.Time) error {
 // RSA: with another, no ECDHE_RSA suite is ever chosen (security.md, TLS-01).
 func tlsConfig(sites []Site) *tls.Config {
 	return &tls.Config{
-		// Here the client has said what it can, and the work begins.
-		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) { return nil, hello.Conn.(*wire).begin() },
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			if s := site(sites[1:], hello.ServerName); s != nil && s.Certificates != nil {
 				return s.Certificates.current.Load(), nil

@@ -35,33 +35,6 @@ type wire struct {
 	net.Conn
 	received atomic.Uint64 // bytes
 	ahead    []byte        // arrived with a PROXY header and is not yet read
-	turns    turns         // of handshakes
-	within   time.Duration // which a handshake must have its turn
-	turn     bool          // has it
-}
-
-// begin waits for the turn of a handshake, whose first message has arrived.
-func (w *wire) begin() error {
-	if !w.turns.take(w.within) {
-		return errors.New("too many handshakes before it")
-	}
-	w.turn = true
-	return nil
-}
-
-// pass gives the turn back, if there is one.
-func (w *wire) pass() {
-	if w.turn {
-		w.turn = false
-		w.turns.pass()
-	}
-}
-
-// Write implements net.Conn. With the first answer of a handshake the server's
-// work is done, but for little, and its client's turn comes.
-func (w *wire) Write(p []byte) (int, error) {
-	w.pass()
-	return w.Conn.Write(p)
 }
 
 // Read implements net.Conn.
@@ -107,7 +80,7 @@ type conn struct {
 }
 
 func (s *Server) newConn(tcp net.Conn) *conn {
-	w := &wire{Conn: tcp, turns: s.handshakes, within: s.headerTimeout}
+	w := &wire{Conn: tcp}
 	return &conn{
 		Conn: tls.Server(w, s.tls), wire: w, server: s, peer: tcp.RemoteAddr().String(),
 		in: make([]byte, bufferSize), head: head{limit: s.headerBytes}, watched: make(chan struct{}, 1),
@@ -130,28 +103,10 @@ func (c *conn) serve() {
 	if !<-ready {
 		return
 	}
-	c.requests(c.server.headerTimeout)
-}
-
-// requests answers what comes, the first of it within a time.
-func (c *conn) requests(first time.Duration) {
-	for more := c.await(first) && c.exchange(); more; {
-		if c.next < c.end {
-			more = c.inTurn()
-		} else {
-			more = c.await(c.server.idleTimeout) && c.exchange()
-		}
+	timeout := c.server.headerTimeout
+	for c.await(timeout) && c.exchange() {
+		timeout = c.server.idleTimeout
 	}
-}
-
-// inTurn answers a request that was sent before the one ahead of it was
-// answered. Who does not wait for answers shall not be ahead of those who do.
-func (c *conn) inTurn() (more bool) {
-	if !c.server.pipelined.take(c.server.idleTimeout) {
-		return false
-	}
-	defer c.server.pipelined.pass()
-	return c.exchange()
 }
 
 // recover makes of a panic the end of one connection.
@@ -167,7 +122,6 @@ func (c *conn) handshake() bool {
 	if !c.announced() || !c.admitted() {
 		return false
 	}
-	defer c.wire.pass()
 	if err := t.Handshake(); err != nil {
 		c.server.log.Debug("tls handshake failed", "peer", c.peer, "err", err)
 		return false
@@ -196,6 +150,9 @@ func (c *conn) admitted() bool {
 
 // await waits for the first byte of a request.
 func (c *conn) await(timeout time.Duration) bool {
+	if c.next < c.end {
+		return true // it came with the request before
+	}
 	if len(c.in) > bufferSize {
 		c.in = make([]byte, bufferSize)
 	}

@@ -87,8 +87,6 @@ type Server struct {
 	gate           *Gate
 	tls            *tls.Config
 	buffers        sync.Pool // of *buffer
-	handshakes     turns
-	pipelined      turns // of requests sent before the one ahead was answered
 	draining       atomic.Bool
 	blank          http.Request // which requests begin as a copy of
 
@@ -116,8 +114,6 @@ func New(c Config) (*Server, error) {
 		gate:          c.Gate,
 		speaking:      c.Speaking,
 		tls:           tlsConfig(sites),
-		handshakes:    newTurns(),
-		pipelined:     newTurns(),
 		conns:         make(map[*conn]struct{}),
 		listeners:     make(map[*listener]struct{}),
 	}, nil

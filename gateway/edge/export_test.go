@@ -14,17 +14,12 @@ func (s *Server) ServePlain(nc net.Conn) []byte {
 	c := s.newConn(nc)
 	c.Conn, c.state = c.wire, &tls.ConnectionState{}
 	defer c.Close()
-	c.requests(time.Minute)
+	for c.await(time.Minute) && c.exchange() {
+	}
 	return c.in
 }
 
 // ReadAnnouncement reads a header of the PROXY protocol.
 func ReadAnnouncement(r io.Reader) (source netip.AddrPort, ahead []byte, err error) {
 	return readAnnouncement(r)
-}
-
-// NewTurns returns turns with their two methods.
-func NewTurns() (take func(within time.Duration) bool, pass func()) {
-	t := newTurns()
-	return t.take, t.pass
 }
