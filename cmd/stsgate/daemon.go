@@ -110,21 +110,22 @@ func newDaemon(c *config.Config, log *slog.Logger) (_ *daemon, err error) {
 func (d *daemon) buildGateway(registry *prometheus.Registry) (err error) {
 	d.live = policy.NewLive(d.parts.policy)
 	g := gateway.Config{
-		Host:        d.c.Host,
-		URL:         publicURL(d.c),
-		Policy:      d.live,
-		Clients:     d.parts.clients,
-		Places:      d.parts.places,
-		Guard:       d.keeper.guard,
-		MFA:         d.keeper.mfa,
-		Record:      recorded(d.c),
-		Issuing:     d.issuing,
-		Audit:       d.audit,
-		MaxBody:     int64(d.c.Limits.Body),
-		BodyTimeout: d.c.Timeouts.Body,
-		Slot:        d.c.Oracle.Slot,
-		Metrics:     registry,
-		Log:         d.log,
+		Host:             d.c.Host,
+		URL:              publicURL(d.c),
+		Policy:           d.live,
+		Clients:          d.parts.clients,
+		Places:           d.parts.places,
+		Guard:            d.keeper.guard,
+		MFA:              d.keeper.mfa,
+		ProveInDirectory: d.c.MFA.Hold.Prove == config.ProveDirectory,
+		Record:           recorded(d.c),
+		Issuing:          d.issuing,
+		Audit:            d.audit,
+		MaxBody:          int64(d.c.Limits.Body),
+		BodyTimeout:      d.c.Timeouts.Body,
+		Slot:             d.c.Oracle.Slot,
+		Metrics:          registry,
+		Log:              d.log,
 	}
 	if d.parts.directory != nil {
 		g.Directory = d.parts.directory

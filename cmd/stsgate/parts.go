@@ -56,8 +56,10 @@ func loadParts(c *config.Config, log *slog.Logger) (*parts, error) {
 	collect(err)
 	exchangeOnline, err := readPrefixes(c.Clients.ExchangeOnline)
 	collect(err)
+	shared, err := readPrefixes(c.Clients.Shared)
+	collect(err)
 	p.clients = clientip.New(clientip.Config{Proxies: c.Clients.Proxies, ExchangeOnline: exchangeOnline})
-	p.many = slices.Concat(c.Clients.Proxies, exchangeOnline)
+	p.many = slices.Concat(c.Clients.Proxies, exchangeOnline, shared)
 	if c.Directory != nil {
 		err = p.openDirectory(c.Directory, log)
 		collect(err)

@@ -280,6 +280,8 @@ func (t *token) write(b *strings.Builder) {
 // plainWords says what a fault means for the person who asked.
 func plainWords(f *wstrust.Fault) string {
 	switch {
+	case strings.HasPrefix(f.Text, "A second factor is needed"): // as this gateway says it
+		return "a second factor is needed"
 	case f.Proves() == wstrust.NotProven:
 		return "user name or password is wrong, or the account may not sign in"
 	case f.Subcode.Local == "InvalidScope":

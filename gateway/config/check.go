@@ -25,7 +25,7 @@ func (d *decoder) check(c *Config) {
 		}
 	}
 	d.checkPortal(c)
-	d.checkMFA(&c.MFA, c.Portal)
+	d.checkMFA(&c.MFA, c.Portal, c.Directory)
 	d.checkAdmin(&c.Admin)
 	d.checkEndpoints(c.Endpoints)
 	d.checkUpstream(c)

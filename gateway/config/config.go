@@ -147,6 +147,12 @@ type Clients struct {
 	// then go by all addresses in that header, and not by the server's own.
 	// Default: absent, nobody is believed. Takes effect on restart.
 	ExchangeOnline *Prefixes `yaml:"exchange_online"`
+	// Shared are further addresses and prefixes behind which are many clients
+	// that no header tells apart, such as a carrier's NAT: a list, or a file.
+	// They are never blocked as a source, and no proof of a second factor is
+	// bound to one of them. Default: absent, there are none. Takes effect on
+	// restart.
+	Shared *Prefixes `yaml:"shared"`
 }
 
 // Prefixes are addresses and prefixes, as a list or in a file.
@@ -430,7 +436,7 @@ func Defaults() *Config {
 		Probe:     &Probe{},
 		Portal:    defaultPortal(),
 		MFA:       defaultMFA(),
-		Clients:   Clients{ExchangeOnline: &Prefixes{}},
+		Clients:   Clients{ExchangeOnline: &Prefixes{}, Shared: &Prefixes{}},
 		Endpoints: presetADFS(),
 		Upstream: Upstream{
 			ADFS: &ADFS{

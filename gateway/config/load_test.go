@@ -89,7 +89,7 @@ func TestLoadMinimal(t *testing.T) {
 			Nodes: []string{"https://10.0.0.11"}, CA: in("adfs-ca.pem"), Probe: config.ProbeAuto,
 			Timeouts: config.ADFSTimeouts{Dial: 3 * time.Second, Answer: 20 * time.Second},
 		}},
-		MFA:    config.MFA{Hold: config.Hold{Default: 45 * time.Second}, Separator: ","},
+		MFA:    config.MFA{Hold: config.Hold{Default: 45 * time.Second, Prove: config.ProveFarm}, Separator: ","},
 		Policy: in("policies"),
 		Guard:  usualGuard,
 		Oracle: config.Oracle{Slot: time.Second},
@@ -132,7 +132,7 @@ func TestLoadFull(t *testing.T) {
 			FirstEnrolment: &config.FirstEnrolment{Networks: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}, Until: "2027-01-31"},
 		},
 		MFA: config.MFA{
-			Hold: config.Hold{Default: 30 * time.Second, Families: []config.FamilyHold{{Family: "msal-net", Wait: time.Minute}, {Family: "zeep"}}}, Separator: "::",
+			Hold: config.Hold{Default: 30 * time.Second, Prove: config.ProveDirectory, Families: []config.FamilyHold{{Family: "msal-net", Wait: time.Minute}, {Family: "zeep"}}}, Separator: "::",
 			Webhooks: []config.Webhook{
 				{Name: "chat", URL: "https://chat.contoso.example/hooks/1", Form: "generic", Secret: in("state.key"), NoticesOnly: true, CA: in("adfs-ca.pem")},
 				{Name: "own", URL: "http://127.0.0.1:8099/", Template: in("audit.key"), Topic: "stsgate"},
@@ -148,6 +148,7 @@ func TestLoadFull(t *testing.T) {
 				netip.MustParsePrefix("10.0.0.7/32"), netip.MustParsePrefix("10.1.0.0/28"), netip.MustParsePrefix("fd00::/64"),
 			},
 			ExchangeOnline: &config.Prefixes{File: in("exchange-online.txt")},
+			Shared:         &config.Prefixes{List: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}},
 		},
 		Endpoints: config.Endpoints{
 			{Path: "/adfs/services/trust/13/usernamemixed", Kind: config.UsernameMixed13},

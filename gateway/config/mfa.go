@@ -37,7 +37,24 @@ type Hold struct {
 	// Families are those that wait longer or shorter. Default: empty. Takes
 	// effect on restart.
 	Families []FamilyHold `yaml:"families"`
+	// Prove is who proves the password of a request that owes a second factor and
+	// is to be forwarded: farm, whose answer then waits in memory until the
+	// factor is proven; or directory, so that the farm makes no token before,
+	// which also serves applications whose tokens are encrypted. Default: farm.
+	// Takes effect on restart.
+	Prove Prover `yaml:"prove"`
 }
+
+// A Prover proves passwords.
+type Prover string
+
+// The provers.
+const (
+	ProveFarm      Prover = "farm"
+	ProveDirectory Prover = "directory"
+)
+
+func (Prover) words() []string { return []string{string(ProveFarm), string(ProveDirectory)} }
 
 // FamilyHold is how long the clients of one family wait.
 type FamilyHold struct {
@@ -157,7 +174,7 @@ func (RADIUSName) words() []string { return []string{string(UPN), string(SAM)} }
 
 func defaultMFA() MFA {
 	return MFA{
-		Hold: Hold{Default: 45 * time.Second}, Separator: ",", SMTP: &SMTP{TLS: StartTLS},
+		Hold: Hold{Default: 45 * time.Second, Prove: ProveFarm}, Separator: ",", SMTP: &SMTP{TLS: StartTLS},
 		RADIUS: &RADIUS{Name: UPN, NAS: "stsgate", Timeout: 3 * time.Second, Tries: 2},
 	}
 }
@@ -165,7 +182,10 @@ func defaultMFA() MFA {
 // longestHold is less than what a stop waits.
 const longestHold = 70 * time.Second
 
-func (d *decoder) checkMFA(m *MFA, portal *Portal) {
+func (d *decoder) checkMFA(m *MFA, portal *Portal, directory *Directory) {
+	if m.Hold.Prove == ProveDirectory && directory == nil {
+		d.checkf("mfa.hold.prove", "directory needs one, and none is configured")
+	}
 	if w := m.Hold.Default; w < 0 || w > longestHold {
 		d.checkf("mfa.hold.default", "want 0s to %v, got %v", longestHold, w)
 	}
