@@ -239,10 +239,6 @@ func (c *natsCluster) leader() string {
 	c.t.Helper()
 	nc := c.connect(0)
 	defer nc.Close()
-	m, err := nc.Request("$SYS.REQ.SERVER.PING.JSZ", nil, patience)
-	if err != nil {
-		c.t.Fatal(err)
-	}
 	var about struct {
 		Data struct {
 			Meta struct {
@@ -250,8 +246,12 @@ func (c *natsCluster) leader() string {
 			} `json:"meta_cluster"`
 		} `json:"data"`
 	}
-	if err := json.Unmarshal(m.Data, &about); err != nil || about.Data.Meta.Leader == "" {
-		c.t.Fatalf("no leader of the cluster in %s: %v", m.Data, err)
+	known := eventually(patience, func() bool { // not while one is chosen
+		m, err := nc.Request("$SYS.REQ.SERVER.PING.JSZ", nil, time.Second)
+		return err == nil && json.Unmarshal(m.Data, &about) == nil && about.Data.Meta.Leader != ""
+	})
+	if !known {
+		c.t.Fatal("nobody leads the cluster")
 	}
 	return about.Data.Meta.Leader
 }
