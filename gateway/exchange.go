@@ -51,6 +51,7 @@ type exchange struct {
 	code     account.Password // cut: what stood behind the password
 	whole    *wstrust.Request // cut: the request as it came; nil when nothing was cut
 	try      *guard.Try       // prove; nil before
+	degraded string           // prove: without what the exchange went on
 	decision policy.Decision  // decide
 	kept     *wstrust.Answer  // prove, when forwarding: not to be released before check
 	node     string           // prove, when forwarding: the node that was asked

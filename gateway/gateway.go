@@ -98,6 +98,9 @@ type Config struct {
 	Places *place.DB
 	// Guard says which passwords may leave the gateway.
 	Guard *guard.Guard
+	// Spare counts in memory for applications that go on while the Guard's store is
+	// down; nil where none may.
+	Spare *guard.Guard
 	// MFA settles second factors. Without it, or without a Directory that says
 	// whose they are, what owes one is refused.
 	MFA *mfa.Service

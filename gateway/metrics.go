@@ -21,6 +21,7 @@ type metrics struct {
 	inFlight      prometheus.Gauge
 	auditFailures prometheus.Counter
 	panics        prometheus.Counter
+	degraded      *prometheus.CounterVec
 	reportOnly    *reportOnly
 	repeats       map[string]prometheus.Counter
 	farmFactors   map[string]prometheus.Counter
@@ -46,6 +47,10 @@ func newMetrics(reg prometheus.Registerer, endpoints []Endpoint, live *policy.Li
 			Name: "stsgate_audit_failures_total",
 			Help: "Audit records that could not be written. An exchange without its record is refused.",
 		}),
+		degraded: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "stsgate_degraded_total",
+			Help: "Exchanges that went on although something was down, by application and what was down: state.",
+		}, []string{"application", "degraded"}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "stsgate_panics_total",
 			Help: "Exchanges that a fault of the gateway ended. Each was refused.",
@@ -82,7 +87,7 @@ func newMetrics(reg prometheus.Registerer, endpoints []Endpoint, live *policy.Li
 			m.durations.WithLabelValues(e.Path, answer)
 		}
 	}
-	for _, c := range []prometheus.Collector{m.exchanges, m.durations, m.inFlight, m.auditFailures, m.panics, m.reportOnly, tolerated, repeats, farmFactors} {
+	for _, c := range []prometheus.Collector{m.exchanges, m.durations, m.inFlight, m.auditFailures, m.panics, m.degraded, m.reportOnly, tolerated, repeats, farmFactors} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}

@@ -37,6 +37,9 @@ func (x *exchange) record(err error) error {
 		application = x.decision.Application.Name
 	}
 	x.g.metrics.reportOnly.add(&x.decision)
+	if x.degraded != "" {
+		x.g.metrics.degraded.WithLabelValues(application, x.degraded).Inc()
+	}
 	x.g.metrics.count(x.endpoint.Path, version, application, x.decision.Answer.String(), reasonLabel(err), time.Since(x.start))
 	x.g.logRefusal(x.id, x.client.Addr, err)
 	return err
@@ -88,6 +91,7 @@ func (x *exchange) auditRecord(err error) *audit.Record {
 	if x.repeated != nil {
 		r.RepeatOf = x.repeated.transaction
 	}
+	r.Degraded = x.degraded
 	x.auditDecision(r)
 	x.auditRequest(r, err)
 	x.auditToken(r, err)

@@ -35,6 +35,10 @@ func (x *exchange) take(ctx context.Context) error {
 	if err == nil {
 		x.try, err = x.g.c.Guard.Take(ctx, x.attempt())
 	}
+	if refusal.Of(err) == refusal.StateDown && x.relaxed() {
+		x.degraded = stateRelaxed
+		x.try, err = x.g.c.Spare.Take(ctx, x.attempt())
+	}
 	switch refusal.Of(err) {
 	case refusal.Locked, refusal.WrongPassword, refusal.AddressBlocked:
 		return x.refuseUser(ctx, err)
@@ -54,6 +58,15 @@ func (g *Gateway) blocked(user string, addresses []netip.Addr) error {
 		}
 	}
 	return nil
+}
+
+// stateRelaxed labels what passes although the store is down.
+const stateRelaxed = "state"
+
+// relaxed tells that the application may go on without the store, and this request
+// with it (security.md, FAIL-03).
+func (x *exchange) relaxed() bool {
+	return x.g.c.Spare != nil && x.decision.Application.Relaxed(x.start) != nil && x.set.Exempt(&x.decision)
 }
 
 // settle tells the guard what became of the try. A password that could not be

@@ -71,6 +71,8 @@ type Application struct {
 	// is the farm's own name.
 	Issuers []string
 
+	relaxation *Relaxation // nil for none
+
 	at     place
 	preset bool // NameID and Claims are those of microsoft365 for Token
 }
@@ -138,6 +140,9 @@ func (l *loader) application(r *reader, f field, a *Application) {
 	if assurance, ok := fields["assurance"]; ok {
 		word, _ := r.word(assurance.value, "number", "accept-approve")
 		a.AcceptApprove = word == "accept-approve"
+	}
+	if relaxed, ok := fields["while_state_down"]; ok {
+		a.relaxation = r.relaxation(relaxed.value)
 	}
 	if issuers, ok := fields["issuers"]; ok {
 		a.Issuers = r.issuers(issuers.value)

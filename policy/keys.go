@@ -31,6 +31,7 @@ const (
 	inRequire     = "require"
 	inMFA         = "mfa"
 	inLimit       = "limit"
+	inRelaxation  = "while_state_down"
 	inExcept      = "except"
 	inMatch       = "match"
 	inNot         = "not"
@@ -152,6 +153,7 @@ var otherKeys = [...]Key{
 	{inApplication, "answer_encrypted", "true or false", "Whether the farm encrypts its tokens for this application, so that nothing in them can be checked. Default false: an encrypted token is refused."},
 	{inApplication, "trust_farm_mfa", "true or false", "Whether a token of the farm may say that its user proved a second factor (multipleauthn) when none was proven here. Default false: such a token is refused."},
 	{inApplication, "assurance", "number or accept-approve", "When an issued token says that its user proved a second factor: after a code, or a number that was typed in the portal; with accept-approve also where the user approved while the request was held. What was proven before the request, a grant or a remembered proof, never says it. Default number."},
+	{inApplication, "while_state_down", "mapping", "For some hours: requests that an allow on networks lets pass, and that owe no second factor, go on while the store cannot be reached, with failures counted in the memory of one gateway. They are labelled in metrics and records. Default: absent, they are refused with state-down."},
 	{inApplication, "issuers", "list of texts", "The issuers that a token of the farm for this application may name, compared exactly. One * at the beginning or the end stands for any text; {domain} stands for what follows the @ in the token's UPN, or a domain above it, as in http://{domain}/adfs/services/trust/, which AD FS writes for several domains in Entra ID. Default: the farm's own name, which is the entityID of its metadata or, where upstream.adfs.signing is a file, http://HOST/adfs/services/trust."},
 
 	{inNameID, "from", "source", "Where the subject's name comes from: upn, guid, sam, domain, immutable_id, mail, display_name, or attribute:NAME. It must have one value. Required."},
@@ -186,6 +188,10 @@ var otherKeys = [...]Key{
 
 	{inLimit, "lifetime", "duration", "The longest that a token may be valid, 1m to 8h. A forwarded answer that is valid longer is refused. Of several rules the shortest holds."},
 	{inLimit, "rate", "number/duration", "How many requests of one user may pass, such as 20/1m. Each rule's is held."},
+
+	{inRelaxation, "until", "date or time", "When it ends by itself, at most 4 hours ahead. Required."},
+	{inRelaxation, "owner", "text", "Who answers for it. Required."},
+	{inRelaxation, "reason", "text", "Why. Required."},
 
 	{inExcept, "match", "mapping, or everyone", "The conditions, as of a rule."},
 	{inExcept, "when", "expression", "Another condition, as of a rule."},

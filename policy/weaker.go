@@ -146,6 +146,9 @@ func (w *weakening) application(was, a *Application) {
 			w.add(a.at, "application %q has the realm %q more", a.Name, realm)
 		}
 	}
+	if r, o := a.relaxation, was.relaxation; r != nil && (o == nil || r.Until.After(o.Until)) {
+		w.add(r.at, "application %q goes on while the store is down, until %s", a.Name, r.Until.UTC().Format(time.RFC3339))
+	}
 	if a.Answer != was.Answer {
 		w.add(a.at, "application %q answers %s, not %s", a.Name, a.Answer, was.Answer)
 	}

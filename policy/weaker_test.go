@@ -78,6 +78,7 @@ func TestWeakerNames(t *testing.T) {
 		{"192.0.2.0/24", "192.0.0.0/16", `network "offices" holds other addresses: 2 prefixes, not 2`},
 		{"192.0.2.0/24, 2001:db8::/32", "2001:db8::/32, 192.0.2.0/24", ""},
 		{"labs: [198.51.100.0/24]", "labs: [0.0.0.0/0]", ""}, // no rule mentions it
+		{`realms: ["urn:payroll"]`, `while_state_down: {until: 2026-12-01T15:00:00Z, owner: o, reason: r}, realms: ["urn:payroll"]`, `application "payroll" goes on while the store is down, until 2026-12-01T15:00:00Z`},
 		{`["urn:payroll"]`, `["urn:payroll", "urn:more"]`, `application "payroll" has the realm "urn:more" more`},
 		{"answer: forward}", "answer: issue}", `application "travel" answers issue, not forward`},
 		{"answer: issue}", "answer: issue, lifetime: 8h}", `application "payroll" has tokens that live 8h0m0s, not 1h0m0s`},

@@ -116,6 +116,7 @@ func (d *daemon) buildGateway(registry *prometheus.Registry) (err error) {
 		Clients:          d.parts.clients,
 		Places:           d.parts.places,
 		Guard:            d.keeper.guard,
+		Spare:            d.keeper.spare,
 		MFA:              d.keeper.mfa,
 		ProveInDirectory: d.c.MFA.Hold.Prove == config.ProveDirectory,
 		Record:           recorded(d.c),
@@ -311,7 +312,7 @@ func (d *daemon) checks() []admin.Check {
 	}
 	all := []admin.Check{
 		admin.NewCheck("draining", draining), admin.NewCheck("state", errors.Join(d.keeper.guard.Ready(), d.keeper.factors.Ready(), d.keeper.mfa.Ready(), d.keeper.tender.ready())), admin.NewCheck("audit", d.auditing()),
-		admin.NewCheck("clock", d.clock.Ready()), admin.NewCheck("panics", d.gateway.Sound()), d.metrics.policyCheck(),
+		admin.NewCheck("clock", d.clock.Ready()), admin.NewCheck("panics", d.gateway.Sound()), d.metrics.policyCheck(), d.relaxedCheck(),
 	}
 	if d.issuer != nil {
 		all = append(all, admin.NewCheck("signing", d.signing()))

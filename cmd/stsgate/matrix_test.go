@@ -70,6 +70,16 @@ func outages() []outage {
 			want: but(closed), check: "state", alert: "StsgateStateDown",
 		},
 		{
+			name: "the store is stopped, and an application may go on", harm: func(c *cage) { c.relax(time.Hour); c.eachNATS((*natsCluster).pause) },
+			restore: func(c *cage) { c.eachNATS((*natsCluster).resume); c.relax(0) },
+			want:    but(func(w *wants) { w.issue = "state-down" }), check: "state", alert: "StsgateRelaxed",
+		},
+		{
+			name: "the same, when its time is over", harm: func(c *cage) { c.relax(time.Second); c.eachNATS((*natsCluster).pause) },
+			restore: func(c *cage) { c.eachNATS((*natsCluster).resume); c.relax(0) },
+			want:    but(closed), check: "state", alert: "StsgateStateDown",
+		},
+		{
 			name: "the farm is stopped", harm: func(c *cage) { c.farm.Nodes[0].Kill() }, restore: func(c *cage) { c.try(c.farm.Nodes[0].Restart()) },
 			want: but(down), check: "farm", alert: "StsgateFarmDown",
 		},

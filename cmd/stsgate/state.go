@@ -25,6 +25,7 @@ import (
 // users, what waits for them, and how they hear of it.
 type keeper struct {
 	guard   *guard.Guard
+	spare   *guard.Guard // counts in memory while the store is down
 	factors *factor.Verifier
 	mfa     *mfa.Service
 	knock   *knock.Service   // nil without a portal
@@ -66,12 +67,16 @@ func openKeeper(c *config.Config, p *parts, registry prometheus.Registerer, log 
 	if err != nil {
 		return nil, err
 	}
+	if err := m.openSpare(c, p, secret, log); err != nil {
+		return nil, err
+	}
 	if err := m.openMFA(c, p, store, registry, log); err != nil {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	m.stop = stop
 	m.running.Go(func() { m.guard.Run(ctx) })
+	m.running.Go(func() { m.spare.Run(ctx) })
 	m.running.Go(func() { m.factors.Run(ctx) })
 	m.running.Go(func() { m.mfa.Run(ctx) })
 	m.running.Go(func() { m.knock.Run(ctx) })
@@ -80,10 +85,20 @@ func openKeeper(c *config.Config, p *parts, registry prometheus.Registerer, log 
 	}
 	read, done := context.WithTimeout(ctx, readTime)
 	defer done()
-	if err := errors.Join(m.guard.Wait(read), m.factors.Wait(read), m.mfa.Wait(read)); err != nil {
+	if err := errors.Join(m.guard.Wait(read), m.spare.Wait(read), m.factors.Wait(read), m.mfa.Wait(read)); err != nil {
 		return nil, fmt.Errorf("read what is stored: %w", err)
 	}
 	return m, nil
+}
+
+// openSpare makes the guard of applications that go on while the store is down. It
+// knows nothing of what the other one knows; its metrics would be the same again.
+func (m *keeper) openSpare(c *config.Config, p *parts, secret []byte, log *slog.Logger) (err error) {
+	m.spare, err = guard.New(guard.Config{
+		Limits: limits(&c.Guard), ReportOnly: c.Guard.Mode == config.ReportOnly,
+		Store: state.NewMemory(nil), Secret: secret, Exempt: p.many, Metrics: prometheus.NewRegistry(), Log: log,
+	})
+	return err
 }
 
 // follow runs what follows the store, until close.

@@ -98,6 +98,8 @@ type Record struct {
 	Reported []string `json:"labels.report_only,omitempty"`
 	// What the password would have been refused for before it left the gateway, if guard.mode were enforce: banned, locked, wrong-password, state-down.
 	GuardReported string `json:"labels.guard_report_only,omitempty"`
+	// What was down while the exchange went on all the same, as its application's while_state_down allows: state.
+	Degraded string `json:"labels.degraded,omitempty"`
 	// The revision of the policy set that the decision rests on.
 	Revision string `json:"rule.ruleset,omitempty"`
 	// The farm node that was asked.
