@@ -287,3 +287,23 @@ func TestBudgets(t *testing.T) {
 		want(t, "a client that can be told a number", now(s.nodes[0], r), refusal.SecondFactorNumber)
 	})
 }
+
+// An answer that the gateway has not heard of counts when the wait ends, and
+// leaves nothing to redeem.
+func TestAnswerNotHeard(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t, 1, nil, nil)
+		lost := newSite(t, 1, &deaf{s.store}, nil)
+		waits := start(lost.nodes[0], s.request(hold))
+		time.Sleep(40 * time.Second)
+		s.answer(s.nodes[0], alice, approve(alice))
+		r := <-waits
+		want(t, "approved, and not heard of", r, passed)
+		if r.after != mfa.DefaultHold {
+			t.Errorf("answered after %s", r.after)
+		}
+		if got := now(s.nodes[0], s.unwaiting(s.request(hold))); got.err == nil {
+			t.Error("redeemed as well")
+		}
+	})
+}

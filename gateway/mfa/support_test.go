@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"net/netip"
 	"strings"
@@ -284,4 +285,17 @@ func (m *mortal) CompareAndSwap(ctx context.Context, key state.Key, revision uin
 		return 0, state.ErrUnavailable
 	}
 	return m.Store.CompareAndSwap(ctx, key, revision, value, ttl)
+}
+
+// A deaf store tells of no approval.
+type deaf struct{ state.Store }
+
+func (d *deaf) Watch(ctx context.Context, prefix state.Key) iter.Seq2[state.Event, error] {
+	if prefix.Bucket() != state.Approvals {
+		return d.Store.Watch(ctx, prefix)
+	}
+	return func(yield func(state.Event, error) bool) {
+		<-ctx.Done()
+		yield(state.Event{}, state.ErrUnavailable)
+	}
 }
