@@ -61,6 +61,11 @@ func TestForgedForms(t *testing.T) {
 			r.Header.Set("Sec-Fetch-Site", "cross-site")
 			return r
 		},
+		"another site with our origin": func(r *http.Request, _ *browser) *http.Request {
+			r.Header.Set("Origin", origin)
+			r.Header.Set("Sec-Fetch-Site", "cross-site")
+			return r
+		},
 		"a sister site": func(r *http.Request, _ *browser) *http.Request {
 			r.Header.Set("Sec-Fetch-Site", "same-site")
 			return r

@@ -315,6 +315,29 @@ func TestNotMe(t *testing.T) {
 	})
 }
 
+// So does the same said of what waits.
+func TestDeniedAsNotMe(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *site) {
+		b := s.signedIn("alice", alice)
+		thief := s.browser()
+		thief.signIn("alice", alice)
+		done := s.asks(alice, policy.Hold, nil)
+		if a := b.follow("/deny", "id", b.get("/").hidden("id"), "me", "no"); a.status != http.StatusOK || !strings.Contains(a.text(), "Somebody knows your password") {
+			t.Fatalf("%d %s", a.status, a.text())
+		}
+		time.Sleep(time.Second)
+		if err := <-done; refusal.Of(err) != refusal.SecondFactorDenied {
+			t.Errorf("the program got %v", err)
+		}
+		if a := thief.get("/"); a.location != "/sign-in" {
+			t.Errorf("the other session: %d", a.status)
+		}
+		if err := s.mfa.Blocked(alice, away); refusal.Of(err) != refusal.AddressBlocked {
+			t.Errorf("the address: %v", err)
+		}
+	})
+}
+
 // Every reason that a user may meet has words of its own.
 func TestReasonsAreExplained(t *testing.T) {
 	ours := map[refusal.Reason]bool{}
