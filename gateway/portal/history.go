@@ -115,7 +115,8 @@ func details(s *SignIn) []detail {
 	if s.Address.IsValid() {
 		all = append(all, detail{"From", s.Address.String()})
 	}
-	if s.Rule != "" {
+	switch s.Reason {
+	case "denied", "denied-user", "conflict", "conflict-user":
 		all = append(all, detail{"Rule", plain(s.Rule)})
 	}
 	return all

@@ -3,6 +3,7 @@ package portal_test
 import (
 	"fmt"
 	"net/http"
+	"net/netip"
 	"regexp"
 	"strings"
 	"testing"
@@ -244,10 +245,10 @@ func TestFirstEnrolment(t *testing.T) {
 // MFA-07, MFA-20: what is new is said first, and denying is then the large
 // button; a plain sign-in has the other order.
 func TestNewAddressFirst(t *testing.T) {
-	for _, isNew := range []bool{true, false} {
+	for from, isNew := range map[netip.Addr]bool{away: true, home: false} { // the page is looked at from home
 		bubble(t, nil, func(t *testing.T, s *site) {
 			b := s.signedIn("alice", alice)
-			s.asks(alice, policy.Hold, func(r *mfa.Request) { r.New = isNew })
+			s.asks(alice, policy.Hold, func(r *mfa.Request) { r.New, r.Address = true, from })
 			body := b.get("/").body
 			first, stop, approve := strings.Index(body, "New address."), strings.Index(body, `class="stop"`), strings.Index(body, `action="/approve"`)
 			if told := first >= 0 && first < stop && stop < approve; told != isNew {

@@ -20,7 +20,8 @@ type asked struct {
 	ID                           string
 	Application, Family, Address string
 	Place                        string
-	New, Number                  bool
+	New                          bool // and not where this page is looked at from
+	Number                       bool
 	Requests                     int
 	Since                        time.Time
 	Ago, Left                    string
@@ -63,7 +64,7 @@ func (v *visit) showWaiting(wrong string) error {
 func (v *visit) asked(i int, o *mfa.Pending) (asked, error) {
 	a := asked{
 		Index: i, ID: o.ID, Application: plain(o.Application), Family: plain(o.Family), Address: where(o.Address), Place: plain(o.Place),
-		New: o.New, Number: o.Number, Requests: o.Waiting, Since: o.Opened, Ago: span(v.now.Sub(o.Opened)), Left: span(o.Until.Sub(v.now)),
+		New: o.New && !o.Address.Contains(v.address()), Number: o.Number, Requests: o.Waiting, Since: o.Opened, Ago: span(v.now.Sub(o.Opened)), Left: span(o.Until.Sub(v.now)),
 	}
 	if v.session.fresh(v.now) && o.Factors.Has(v.session.Proof.Kind.Factors()) {
 		return a, nil

@@ -31,8 +31,8 @@ func whyText(label string) why {
 		return why{"Too many were not answered", "So many sign-ins with your password were denied or not answered that you are not asked any more for a while. Typed codes still work. If these were not you, change your password."}
 	case "wrong-code":
 		return why{"The code was not accepted", "The password was right, but the code behind it was wrong, too old, or used before. Wait for the next one."}
-	case "rate-limited":
-		return why{"Too many at once", "A rule allows fewer sign-ins in so short a time. Wait a little."}
+	case "rate-limited", "throttled":
+		return why{"Too many at once", "More came in so short a time than are taken. Wait a little."}
 	case "replayed":
 		return why{"The same message came again", "It was taken once already. Sign in anew in the program; if it stays, tell your help desk."}
 	case "expired":
