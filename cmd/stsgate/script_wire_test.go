@@ -149,6 +149,15 @@ func (s *story) dial(ts *testscript.TestScript, serverName, ahead string) (*tls.
 	return conn, conn.SetDeadline(time.Time{})
 }
 
+var messageIDs = regexp.MustCompile(`urn:uuid:[0-9a-f-]{36}</a:MessageID>`)
+
+// renewed gives a message another id: with the same one it would be taken for a
+// client's automatic repeat.
+func renewed(body []byte) []byte {
+	id := uuid([16]byte([]byte(rand.Text())[:16]))
+	return messageIDs.ReplaceAllLiteral(body, []byte("urn:uuid:"+id+"</a:MessageID>"))
+}
+
 // rawRequest makes the bytes of an HTTP request of a message.
 func rawRequest(ts *testscript.TestScript, body []byte, o map[string]string) []byte {
 	path, contentType, action := path13, soap.V12.ContentType(), ""
@@ -174,7 +183,8 @@ func rawRequest(ts *testscript.TestScript, body []byte, o map[string]string) []b
 	return append([]byte(head+"\r\n\r\n"), body...)
 }
 
-// post FILE [KEY=VALUE...] sends a message as raw HTTP and keeps what comes
+// post FILE [KEY=VALUE...] sends a message as raw HTTP, with a new id that the
+// file then has, and keeps what comes
 // back for answers, fault and header; the first body becomes answer.xml. Keys:
 // method, path, host, sni, type, length (Content-Length), header (one more),
 // then (a file whose request follows on the same connection at once), cut=yes
@@ -188,7 +198,10 @@ func (s *story) post(ts *testscript.TestScript, args []string) error {
 	if err != nil {
 		return err
 	}
-	s.posted = []byte(ts.ReadFile(args[0]))
+	s.posted = renewed([]byte(ts.ReadFile(args[0])))
+	if err := os.WriteFile(ts.MkAbs(args[0]), s.posted, 0o600); err != nil {
+		return err
+	}
 	out := rawRequest(ts, s.posted, o)
 	if o["then"] != "" {
 		out = append(out, rawRequest(ts, []byte(ts.ReadFile(o["then"])), nil)...)
