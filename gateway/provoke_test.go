@@ -145,6 +145,17 @@ var provocations = []provocation{
 	{reason: refusal.SecondFactor, arrange: func(t *testing.T, g *gate) { g.live.Store(load(t, rules+secondFactor)) }},
 	{reason: refusal.SecondFactor, query: func(q *wstrust.Query) { q.AppliesTo = "urn:payroll" },
 		arrange: func(t *testing.T, g *gate) { g.live.Store(load(t, rules+secondFactor)) }},
+	{reason: refusal.Throttled, arrange: func(t *testing.T, g *gate) {
+		for range guard.Defaults().UserTries {
+			try, err := g.guard.Take(t.Context(), guard.Attempt{User: alice.ID, Password: account.NewPassword([]byte("of an eager program"))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := try.Settle(t.Context(), guard.Unsettled); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}},
 	{reason: refusal.Replayed, rewrite: replace("</o:Username>", "</o:Username><o:Nonce>AAAA</o:Nonce>"), arrange: func(t *testing.T, g *gate) {
 		if err := g.guard.Spend(t.Context(), alice.ID, "AAAA", ""); err != nil {
 			t.Fatal(err)

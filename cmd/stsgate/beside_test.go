@@ -127,6 +127,7 @@ admin: {address: ` + admin + `}
 upstream:
   adfs: {nodes: ["https://` + upstreamAddress + `"], ca: d/cert.pem, signing: signing.crt}
 policy: policies
+guard: {user_tries: 10000000, source_tries: 10000000} # one user, from one address
 audit: {file: ` + audit + `}
 `
 }

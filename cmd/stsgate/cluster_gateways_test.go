@@ -51,7 +51,7 @@ upstream:
 directory: {file: ../users.yaml}
 policy: ../policies
 state: %s
-guard: {spray_users: 10000, surge_users: 10000}
+guard: {spray_users: 10000, surge_users: 10000, user_tries: 10000000, source_tries: 10000000}
 audit: {file: audit.jsonl}
 limits: {handshakes_per_source: 1000}
 `

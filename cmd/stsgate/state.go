@@ -167,6 +167,7 @@ func cluster(c *config.NATS, p *parts) *jetstream.Cluster {
 func limits(g *config.Guard) guard.Limits {
 	return guard.Limits{
 		Failures: g.Failures, Window: g.Window, LongestLock: g.LongestLock, Probe: g.Probe,
+		UserTries: g.UserTries, SourceTries: g.SourceTries,
 		SprayUsers: g.SprayUsers, SprayWindow: g.SprayWindow, Block: g.Block, LongestBlock: g.LongestBlock, SurgeUsers: g.SurgeUsers,
 	}
 }

@@ -96,7 +96,7 @@ type Record struct {
 	Rule string `json:"rule.name,omitempty"`
 	// The report-only rules that would have counted.
 	Reported []string `json:"labels.report_only,omitempty"`
-	// What the password would have been refused for before it left the gateway, if guard.mode were enforce: banned, locked, wrong-password, state-down.
+	// What the password would have been refused for before it left the gateway, if guard.mode were enforce: banned, throttled, locked, wrong-password, state-down.
 	GuardReported string `json:"labels.guard_report_only,omitempty"`
 	// What was down while the exchange went on all the same, as its application's while_state_down allows: state.
 	Degraded string `json:"labels.degraded,omitempty"`

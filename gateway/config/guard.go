@@ -61,6 +61,14 @@ type Guard struct {
 	// same, while the user has less than half of failures. Default: 5m, from 1m
 	// to 24h. Takes effect on restart.
 	Probe time.Duration `yaml:"probe"`
+	// UserTries is how many passwords of one user may leave each gateway in a
+	// minute, right ones included; after a pause that many at once. A program that
+	// signs in for every call needs many. Default: 6000, from 1 to 10000000.
+	// Takes effect on restart.
+	UserTries int `yaml:"user_tries"`
+	// SourceTries is the same for one source, behind which may be an office.
+	// Default: 60000, from 1 to 10000000. Takes effect on restart.
+	SourceTries int `yaml:"source_tries"`
 	// SprayUsers is how many users must fail from a source within spray_window,
 	// and be at least half of those seen from there, for it to be blocked.
 	// Default: 10, from 2 to 10000. Takes effect on restart.
@@ -85,7 +93,7 @@ type Guard struct {
 // defaultGuard has the numbers of security.md, section 9.
 func defaultGuard() Guard {
 	return Guard{
-		Mode: Enforce, Failures: 6, Window: 30 * time.Minute, LongestLock: 4 * time.Hour, Probe: 5 * time.Minute,
+		Mode: Enforce, Failures: 6, Window: 30 * time.Minute, LongestLock: 4 * time.Hour, Probe: 5 * time.Minute, UserTries: 6000, SourceTries: 60_000,
 		SprayUsers: 10, SprayWindow: 10 * time.Minute, Block: time.Hour, LongestBlock: 24 * time.Hour, SurgeUsers: 50,
 	}
 }
@@ -117,11 +125,14 @@ func (d *decoder) checkState(s *State) {
 // checkGuard holds the guard's numbers to their bounds.
 func (d *decoder) checkGuard(g *Guard) {
 	for _, n := range []struct {
-		path        string
-		value, most int
-	}{{"failures", g.Failures, 100}, {"spray_users", g.SprayUsers, 10_000}, {"surge_users", g.SurgeUsers, 10_000}} {
-		if n.value < 2 || n.value > n.most {
-			d.checkf("guard."+n.path, "want 2 to %d, got %d", n.most, n.value)
+		path               string
+		value, least, most int
+	}{
+		{"failures", g.Failures, 2, 100}, {"user_tries", g.UserTries, 1, 10_000_000}, {"source_tries", g.SourceTries, 1, 10_000_000},
+		{"spray_users", g.SprayUsers, 2, 10_000}, {"surge_users", g.SurgeUsers, 2, 10_000},
+	} {
+		if n.value < n.least || n.value > n.most {
+			d.checkf("guard."+n.path, "want %d to %d, got %d", n.least, n.most, n.value)
 		}
 	}
 	const day, week = 24 * time.Hour, 7 * 24 * time.Hour

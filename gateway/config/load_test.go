@@ -109,6 +109,7 @@ func TestLoadMinimal(t *testing.T) {
 // usualGuard has the numbers of security.md, section 9.
 var usualGuard = config.Guard{
 	Mode: config.Enforce, Failures: 6, Window: 30 * time.Minute, LongestLock: 4 * time.Hour, Probe: 5 * time.Minute,
+	UserTries: 6000, SourceTries: 60_000,
 	SprayUsers: 10, SprayWindow: 10 * time.Minute, Block: time.Hour, LongestBlock: 24 * time.Hour, SurgeUsers: 50,
 }
 
@@ -168,9 +169,10 @@ func TestLoadFull(t *testing.T) {
 		Places:    config.Places{Country: in("country.mmdb"), ASN: in("asn.mmdb")},
 		Policy:    in("policies"),
 		State:     &config.State{Dir: in("state"), Key: in("state.key")},
-		Oracle: config.Oracle{Slot: 1500 * time.Millisecond},
+		Oracle:    config.Oracle{Slot: 1500 * time.Millisecond},
 		Guard: config.Guard{
 			Mode: config.ReportOnly, Failures: 5, Window: time.Hour, LongestLock: 2 * time.Hour, Probe: 10 * time.Minute,
+			UserTries: 50, SourceTries: 500,
 			SprayUsers: 20, SprayWindow: 5 * time.Minute, Block: 10 * time.Minute, LongestBlock: 20 * time.Minute, SurgeUsers: 100,
 		},
 		Audit: config.Audit{File: "/var/log/stsgate/audit.jsonl", Facts: config.AllFacts, Names: config.HashedNames, Retention: 48 * time.Hour, Reserve: 16 << 20,

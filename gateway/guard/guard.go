@@ -71,6 +71,7 @@ type Guard struct {
 	owed    map[string][]owed // by user
 	paying  map[string]bool
 	sources sources
+	tries   *lru[netip.Prefix, meter] // by source
 	surge   surge
 }
 
@@ -98,6 +99,7 @@ func New(c Config) (*Guard, error) {
 		counters: state.NewMirror(c.Store, state.Counters), locks: state.NewMirror(c.Store, state.Locks),
 		bans: state.NewMirror(c.Store, state.Bans), grants: state.NewMirror(c.Store, state.Grants),
 		people: newLRU[string, person](mostPeople), lines: map[lineKey]*line{}, owed: map[string][]owed{}, paying: map[string]bool{}, sources: newSources(),
+		tries: newLRU[netip.Prefix, meter](mostSources),
 	}
 	for _, p := range c.Exempt {
 		g.exempt.Insert(p)

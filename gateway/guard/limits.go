@@ -24,6 +24,11 @@ type Limits struct {
 	// same, since it may have become right, while failures are few.
 	Probe time.Duration
 
+	// UserTries and SourceTries are how many passwords of one user, and from one
+	// address, may leave each gateway in a minute, right ones included; after a
+	// pause that many at once.
+	UserTries, SourceTries int
+
 	// SprayUsers is how many users must fail from one source within SprayWindow,
 	// and be at least half of the users seen from there, for a block.
 	SprayUsers  int
@@ -41,6 +46,7 @@ type Limits struct {
 func Defaults() Limits {
 	return Limits{
 		Failures: 6, Window: 30 * time.Minute, LongestLock: 4 * time.Hour, Probe: 5 * time.Minute,
+		UserTries: 6000, SourceTries: 60_000,
 		SprayUsers: 10, SprayWindow: 10 * time.Minute, Block: time.Hour, LongestBlock: 24 * time.Hour,
 		SurgeUsers: 50,
 	}
@@ -49,6 +55,8 @@ func Defaults() Limits {
 // Check reports limits that do not fit together.
 func (l Limits) Check() error {
 	switch {
+	case l.UserTries < 1 || l.SourceTries < 1:
+		return errors.New("guard: a number of tries is less than 1")
 	case l.Failures < 2 || l.SprayUsers < 2 || l.SurgeUsers < 2:
 		return errors.New("guard: a number of failures or users is less than 2")
 	case min(l.Window, l.Probe, l.SprayWindow, l.Block) < time.Second:

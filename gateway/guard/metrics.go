@@ -19,13 +19,13 @@ type metrics struct {
 
 // reasons are those for which a try is refused.
 func reasons() []refusal.Reason {
-	return []refusal.Reason{refusal.Banned, refusal.Locked, refusal.WrongPassword, refusal.StateDown, refusal.ClientGone}
+	return []refusal.Reason{refusal.Banned, refusal.Throttled, refusal.Locked, refusal.WrongPassword, refusal.StateDown, refusal.ClientGone}
 }
 
 func newMetrics(reg prometheus.Registerer, g *Guard) (*metrics, error) {
 	m := &metrics{refused: map[refusal.Reason]prometheus.Counter{}, reported: map[refusal.Reason]prometheus.Counter{}}
 	tries := counters("stsgate_guard_tries_total", "Passwords that left the gateway, by what became of them: proven, wrong, unsettled (nobody knows).", "outcome")
-	refused := counters("stsgate_guard_refused_total", "Passwords that were refused before they left the gateway, by reason: banned, locked, wrong-password (known to be wrong), state-down, client-gone.", "reason")
+	refused := counters("stsgate_guard_refused_total", "Passwords that were refused before they left the gateway, by reason: banned, throttled, locked, wrong-password (known to be wrong), state-down, client-gone.", "reason")
 	reported := counters("stsgate_guard_reported_total", "Passwords that would have been refused if guard.mode were enforce, by reason.", "reason")
 	locks := counters("stsgate_guard_locks_total", "Locks of users, by the addresses that they are for: familiar, unfamiliar.", "addresses")
 	m.blocks = prometheus.NewCounter(prometheus.CounterOpts{

@@ -13,6 +13,7 @@ import (
 type person struct {
 	// right is the hash of the password that was right last.
 	right []byte
+	tries meter
 	// homes are where the user signed in from, to the end, the last first.
 	homes []netip.Prefix
 	// written is the record of failures that was written last here, until the

@@ -64,7 +64,7 @@ const (
 )
 
 // Take asks for a try, and waits while another password of the user is asked
-// about. The error is a *refusal.Refusal for Banned, Locked, WrongPassword,
+// about. The error is a *refusal.Refusal for Banned, Throttled, Locked, WrongPassword,
 // StateDown or ClientGone. The caller must settle the try, and must not wipe the
 // password before.
 func (g *Guard) Take(ctx context.Context, a Attempt) (*Try, error) {
@@ -89,6 +89,9 @@ func (t *Try) take(ctx context.Context) *refusal.Refusal {
 		return refusal.New(refusal.ClientGone, "before its password was sent on: %w", err)
 	}
 	if why := t.g.banned(t.user, t.sources, time.Now()); why != nil {
+		return why
+	}
+	if why := t.throttled(time.Now()); why != nil {
 		return why
 	}
 	home, err := t.g.atHome(t.user, t.sources)

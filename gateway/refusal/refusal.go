@@ -88,6 +88,7 @@ const (
 
 	// The first factor.
 	Banned
+	Throttled
 	Locked
 	StateDown
 	UnknownUser

@@ -56,7 +56,7 @@ func TestCodesAreDefined(t *testing.T) {
 
 // SOAP-14: what rests on who the user is looks alike, and nothing else does.
 func TestUserRefusalsLookAlike(t *testing.T) {
-	alike := []refusal.Reason{refusal.WrongPassword, refusal.UnknownUser, refusal.DeniedUser, refusal.ConflictUser, refusal.Banned, refusal.Locked, refusal.WrongCode, refusal.AddressBlocked}
+	alike := []refusal.Reason{refusal.WrongPassword, refusal.UnknownUser, refusal.DeniedUser, refusal.ConflictUser, refusal.Banned, refusal.Throttled, refusal.Locked, refusal.WrongCode, refusal.AddressBlocked}
 	for _, r := range refusal.Reasons() {
 		if got, want := r.LikeWrongPassword(), slices.Contains(alike, r); got != want {
 			t.Errorf("%s looks like a wrong password: %v, want %v", r, got, want)

@@ -70,6 +70,8 @@ var table = [numReasons]Row{
 
 	Banned: {Label: "banned", Status: 500, Sender: true, Code: "FailedAuthentication", Text: textCredential, Level: slog.LevelWarn,
 		Meaning: "An operator banned the source or the user, or most users from the source failed; no password was sent on, and to the client it looks like a wrong one."},
+	Throttled: {Label: "throttled", Status: 500, Sender: true, Code: "FailedAuthentication", Text: textCredential, Level: slog.LevelWarn,
+		Meaning: "More passwords of the user, or from the source, came in a minute than guard.user_tries or guard.source_tries; no other was sent on, and to the client it looks like a wrong one."},
 	Locked: {Label: "locked", Status: 500, Sender: true, Code: "FailedAuthentication", Text: textCredential, Level: slog.LevelInfo,
 		Meaning: "Too many passwords of the user were wrong; no other was sent on, and to the client it looks like a wrong one. The log line says until when."},
 	StateDown: {Label: "state-down", Status: 500, Code: "RequestFailed", Text: textFailed, Level: slog.LevelError,
