@@ -47,7 +47,9 @@ func benchmarkExchange(b *testing.B, g *gate, message []byte) {
 
 func BenchmarkExchangeForward(b *testing.B) {
 	answer := relatesTo.ReplaceAll(current(testdata.Message(b, "rstr/adfs-13-saml11.xml")), nil)
-	g := newGate(b, func(c *gateway.Config) { c.Audit, c.Forwarder = openAudit(b, "/dev/null"), replay(answer) })
+	g := newGate(b, func(c *gateway.Config) {
+		c.Audit, c.Forwarder, c.Guard = openAudit(b, "/dev/null"), replay(answer), newLooseGuard(b)
+	})
 	benchmarkExchange(b, g, modern.query(nil))
 }
 
@@ -66,7 +68,7 @@ func (f replay) Forward(_ context.Context, r *wstrust.Request, _ wstrust.Origin)
 func BenchmarkExchangeIssueECDSA(b *testing.B) {
 	d := newDirectory(alice)
 	g := newGate(b, func(c *gateway.Config) {
-		c.Audit, c.Issuer, c.Directory = openAudit(b, "/dev/null"), newIssuer(b, d), d
+		c.Audit, c.Issuer, c.Directory, c.Guard = openAudit(b, "/dev/null"), newIssuer(b, d), d, newLooseGuard(b)
 	})
 	benchmarkExchange(b, g, modern.query(issued))
 }
