@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"stsgate/gateway/clientip"
 	"stsgate/gateway/mfa"
 	"stsgate/gateway/mfa/factor"
+	"stsgate/gateway/mfa/knock"
 	"stsgate/gateway/state"
 	"stsgate/gateway/wstrust"
 	"stsgate/testdata"
@@ -39,9 +41,12 @@ type factored struct {
 	mfa     *mfa.Service
 	factors *factor.Verifier
 	secret  string
+	prompts atomic.Int32 // how often alice was told that something waits
 }
 
-func newFactored(t *testing.T, text string, change func(*gateway.Config)) *factored {
+// newFactored returns a gateway with a policy. change, which may be nil, and tune
+// have the last word on the configurations of the gateway and of package mfa.
+func newFactored(t *testing.T, text string, change func(*gateway.Config), tune ...func(*mfa.Config)) *factored {
 	t.Helper()
 	store, log := state.NewMemory(nil), slog.New(slog.DiscardHandler)
 	f := &factored{}
@@ -49,11 +54,14 @@ func newFactored(t *testing.T, text string, change func(*gateway.Config)) *facto
 	if f.factors, err = factor.New(factor.Config{Store: store, Metrics: prometheus.NewRegistry(), Log: log}); err != nil {
 		t.Fatal(err)
 	}
-	f.mfa, err = mfa.New(mfa.Config{
+	c := mfa.Config{
 		Store: store, Portal: approvePage, Separator: ",", DefaultHold: mfa.DefaultHold, Factors: f.factors,
-		Families: []string{"unknown"}, Metrics: prometheus.NewRegistry(), Log: log,
-	})
-	if err != nil {
+		Knock: func(knock.Prompt) { f.prompts.Add(1) }, Families: []string{"unknown"}, Metrics: prometheus.NewRegistry(), Log: log,
+	}
+	for _, change := range tune {
+		change(&c)
+	}
+	if f.mfa, err = mfa.New(c); err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
@@ -119,10 +127,11 @@ func (f *factored) approve(t *testing.T, number string) {
 	f.answer(t, mfa.Decision{Verdict: mfa.Approve, Number: number, Factor: f.proof()})
 }
 
-// start asks meanwhile.
+// start asks, and returns when the answer waits for something.
 func (f *factored) start(r *http.Request) chan *recorder {
 	w := make(chan *recorder, 1)
 	go func() { w <- f.serve(r) }()
+	synctest.Wait()
 	return w
 }
 
