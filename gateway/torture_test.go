@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,22 +20,21 @@ import (
 // A torturer lets every call of a dependency pass but one.
 type torturer struct {
 	at    int // the call that does not
-	calls int
+	calls atomic.Int32
 	fails func() error
 	quiet bool // it returns nothing, and no error
 }
 
 // strike tells whether this call is the one, and with what error it ends.
 func (t *torturer) strike() (bool, error) {
-	t.calls++
-	if t.calls-1 != t.at {
+	if int(t.calls.Add(1))-1 != t.at {
 		return false, nil
 	}
 	return true, t.fails()
 }
 
 // struck tells that there was such a call.
-func (t *torturer) struck() bool { return t.calls > t.at }
+func (t *torturer) struck() bool { return int(t.calls.Load()) > t.at }
 
 type torturedFarm struct {
 	*torturer

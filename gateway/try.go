@@ -88,16 +88,10 @@ func (x *exchange) settle(ctx context.Context, err error) error {
 }
 
 // atHome notes where the user has signed in from: in memory, and on all gateways
-// when a second factor was proven (security.md, LOCK-02). That this fails refuses
-// nobody who has proven all.
+// when a second factor was proven (security.md, LOCK-02).
 func (x *exchange) atHome(ctx context.Context) {
 	x.try.Completed()
-	if len(x.proofs) == 0 {
-		return
-	}
-	if err := x.g.c.Guard.Learn(ctx, x.attempt().User, x.sources()); err != nil {
-		x.g.c.Log.Warn("an address does not become familiar", "transaction", x.id, "err", err)
-	}
+	x.learn(ctx)
 }
 
 // spend uses up what the message may be answered for once: its nonce. A message
