@@ -137,7 +137,7 @@ var harms = map[string]func() error{
 	"a refusal":       func() error { return account.ErrDenied },
 	"a lost write":    func() error { return state.ErrUnknown },
 	"a panic":         func() error { panic("broken") },
-	"a fault of ours": func() error { var none *torturer; none.calls++; return nil },
+	"a fault of ours": func() error { var none *torturer; none.at++; return nil },
 }
 
 // FAIL-04, FAIL-05: whichever call of whatever the gateway depends on ends in an
