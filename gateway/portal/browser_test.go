@@ -142,7 +142,7 @@ func (s *site) open(scripts bool) *tab {
 		}
 		t.Skip("skipped: no ", chromium)
 	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()),
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium), chromedp.NoSandbox,
 		chromedp.IgnoreCertErrors, chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-gpu", true))
 	ctx, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(stop)
@@ -321,8 +321,7 @@ func (b *tab) says(want string) {
 		return
 	}
 	for range 400 {
-		if strings.Contains(b.read(), want) {
-			b.check()
+		if strings.Contains(b.read(), want) && b.check() == nil {
 			return
 		}
 		select {
@@ -333,22 +332,23 @@ func (b *tab) says(want string) {
 	b.t.Fatalf("the page does not say %q: %s", want, b.read())
 }
 
-// check has axe-core look at the page, if it is there, and the page photographed,
-// if PORTAL_SHOTS names a folder.
-func (b *tab) check() {
+// check has axe-core look at the page, if it is there. The error is of a page that
+// went away meanwhile.
+func (b *tab) check() error {
 	b.t.Helper()
-	if !b.scripts {
-		return
+	axe, err := os.ReadFile(axeFile)
+	if err != nil || !b.scripts {
+		return nil
 	}
-	if axe, err := os.ReadFile(axeFile); err == nil {
-		var found string
-		b.do(chromedp.Evaluate(string(axe), nil), chromedp.Evaluate(
-			`axe.run().then(r => r.violations.map(v => v.id + ": " + v.nodes.map(n => n.html + " " + n.failureSummary).join(" | ")).join("\n"))`,
-			&found, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
-		if found != "" {
-			b.t.Errorf("axe: %s", found)
-		}
+	const run = `;axe.run().then(r => r.violations.map(v => v.id + ": " + v.nodes.map(n => n.html + " " + n.failureSummary).join(" | ")).join("\n"))`
+	var found string
+	err = chromedp.Run(b.ctx, chromedp.Evaluate(string(axe)+run, &found, func(p *runtime.EvaluateParams) *runtime.EvaluateParams {
+		return p.WithAwaitPromise(true)
+	}))
+	if err == nil && found != "" {
+		b.t.Errorf("axe: %s", found)
 	}
+	return err
 }
 
 // shoot photographs the page in both sizes and schemes.
@@ -377,7 +377,9 @@ func (b *tab) shoot(name string) {
 			if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%s-%s-%s.png", name, size.name, scheme)), png, 0o600); err != nil {
 				b.t.Fatal(err)
 			}
-			b.check()
+			if err := b.check(); err != nil {
+				b.t.Error(err)
+			}
 		}
 	}
 }

@@ -93,7 +93,7 @@ func TestBrowserPasskey(t *testing.T) {
 	b.visit("/history")
 	b.says("Sign-ins in your name")
 	b.fill("transaction", "1f6e6c1ab2a94b51a2f3f8f4a1d7c9e1")
-	b.press("Explain", "The password was not accepted")
+	b.press("Explain", "It was wrong or has expired")
 	b.shoot("c-history")
 	b.press("This was not me", "Everything was ended")
 
