@@ -9,7 +9,7 @@ DEPS     := xmlsec1 nginx-light prometheus python3-msal python3-zeep python3-aio
             mono-mcs mono-runtime libmono-system-runtime-serialization4.0-cil samba-ad-dc samba-ad-provision chromium \
             rsyslog rsyslog-gnutls
 
-.PHONY: all run build test lint bench fuzz siege crash cluster races matrix oracle reloads campaign golden deps axe image
+.PHONY: all run build test lint bench fuzz siege crash cluster races matrix oracle reloads slots campaign golden deps axe image
 
 all: lint test build
 
@@ -54,6 +54,9 @@ oracle:                    ## 300,000 changed messages through the scanner and .
 
 matrix:                    ## the fail-closed matrix with 10,000 requests a row, and its times (FAIL-01); a quiet machine, root
 	MATRIX_REQUESTS=$${MATRIX_REQUESTS:-10000} $(GO) test ./cmd/stsgate -run='^TestMatrix' -count=1 -timeout=60m -v
+
+slots:                     ## 2,000 failures of each kind on the real clock: nobody can tell them apart (SOAP-14)
+	SLOTS=$${SLOTS:-2000} $(GO) test ./gateway -run='^TestSlotsMeasured$$' -count=1 -timeout=30m -v
 
 reloads:                   ## 1,000 reloads while clients ask, files half-written and out of step (POL-03)
 	RELOADS=$${RELOADS:-1000} $(GO) test $(RACE) ./cmd/stsgate -run='^TestReloads$$' -count=1 -timeout=30m -v

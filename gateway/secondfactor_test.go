@@ -1,7 +1,10 @@
 package gateway_test
 
 import (
+	"context"
+	"fmt"
 	"net/http"
+	"net/netip"
 	"regexp"
 	"strings"
 	"testing"
@@ -279,4 +282,57 @@ func TestEncryptedNeedsDirectory(t *testing.T) {
 // encrypted is an answer of the farm's whose token nobody can read.
 func encrypted(t *testing.T) []byte {
 	return current(relatesTo.ReplaceAll(testdata.Message(t, "rstr/adfs-13-encrypted.xml"), nil))
+}
+
+// MFA-16: what is approved when the client has gone is released to nobody.
+func TestApprovedForNobody(t *testing.T) {
+	atFresh(t, "", func(t *testing.T) {
+		f := newFactored(t, owing("0s"), nil)
+		ctx, hangUp := context.WithCancel(t.Context())
+		w := f.start(modern.post(modern.query(typed(cloud, password))).WithContext(ctx))
+		hangUp()
+		time.Sleep(5 * time.Second)
+		f.approve(t, "")
+		<-w
+		if r := f.last(); r["event.reason"] != "client-gone" || r["labels.assertion_id"] != nil {
+			t.Errorf("got %v, and the token %v", r["event.reason"], r["labels.assertion_id"])
+		}
+	})
+}
+
+// SIG-10, MFA-26: what the farm answers after the factor is checked as before it.
+func TestLateAnswerIsChecked(t *testing.T) {
+	atFresh(t, "", func(t *testing.T) {
+		f := newFactored(t, owing("0s"), func(c *gateway.Config) { c.ProveInDirectory = true })
+		f.farm.bends(alice.UPN, bob.UPN)
+		w := f.start(modern.post(modern.query(typed(cloud, password))))
+		f.approve(t, "")
+		<-w
+		if r := f.last(); r["event.reason"] != "answer-mismatch" {
+			t.Errorf("got %v: %v", r["event.reason"], r["error.message"])
+		}
+	})
+}
+
+// MFA-23: an address that the operator calls shared binds nothing, so that a
+// proof from there is not remembered.
+func TestSharedAddressIsNotRemembered(t *testing.T) {
+	for _, shared := range []bool{false, true} {
+		atFresh(t, fmt.Sprint(shared), func(t *testing.T) {
+			f := newFactored(t, owing("8h"), func(c *gateway.Config) {
+				if shared {
+					c.Guard = newExemptGuard(t, netip.MustParsePrefix("192.0.2.0/24"))
+				}
+			})
+			if w := f.ask(modern, typed("urn:payroll", password+","+f.code(t))); w.Code != http.StatusOK {
+				t.Fatalf("got %v", f.last())
+			}
+			time.Sleep(time.Second)
+			w := f.start(modern.post(modern.query(typed("urn:payroll", password))))
+			if asked := f.prompts.Load() == 1; asked != shared {
+				t.Errorf("asked again: %v, want %v", asked, shared)
+			}
+			<-w
+		})
+	}
 }
