@@ -79,6 +79,9 @@ func newMetrics(reg prometheus.Registerer, endpoints []Endpoint, live *policy.Li
 	for _, of := range []string{ofUnanswered, ofFault} {
 		m.repeats[of] = repeats.WithLabelValues(of)
 	}
+	for _, a := range live.Load().Applications() {
+		m.degraded.WithLabelValues(a.Name, stateRelaxed)
+	}
 	for _, t := range wstrust.Tolerances() {
 		m.tolerated[t] = tolerated.WithLabelValues(t.String())
 	}
