@@ -22,7 +22,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
 
 	"stsgate/gateway/mfa/knock"
 	"stsgate/gateway/state"
@@ -83,22 +82,17 @@ func (s *service) count(t *testing.T, channel, outcome string) float64 {
 	}
 	for _, f := range families {
 		for _, m := range f.GetMetric() {
-			if f.GetName() == "stsgate_knock_messages_total" && label(m, "channel") == channel && label(m, "outcome") == outcome {
+			labels := map[string]string{}
+			for _, l := range m.GetLabel() {
+				labels[l.GetName()] = l.GetValue()
+			}
+			if f.GetName() == "stsgate_knock_messages_total" && labels["channel"] == channel && labels["outcome"] == outcome {
 				return m.GetCounter().GetValue()
 			}
 		}
 	}
 	t.Fatalf("no metric of %s %s", channel, outcome)
 	return 0
-}
-
-func label(m *dto.Metric, name string) string {
-	for _, l := range m.GetLabel() {
-		if l.GetName() == name {
-			return l.GetValue()
-		}
-	}
-	return ""
 }
 
 // eventually waits for what another goroutine does.
