@@ -3,31 +3,31 @@ module stsgate
 go 1.26.0
 
 require (
-	cel.dev/cel-go v0.33.2
-	filippo.io/age v1.3.2
-	github.com/AzureAD/microsoft-authentication-library-for-go v1.10.1
-	github.com/alecthomas/kong v1.17.0
-	github.com/beevik/etree v1.8.1
-	github.com/boombuler/barcode v1.0.1-0.20190219062509-6c824513bacc
-	github.com/chromedp/cdproto v0.0.0-20250724212937-08a3db8b4327
-	github.com/chromedp/chromedp v0.14.2
-	github.com/descope/virtualwebauthn v1.0.3
-	github.com/gaissmai/bart v0.30.0
-	github.com/go-ldap/ldap/v3 v3.4.15
-	github.com/go-webauthn/webauthn v0.18.2
-	github.com/hashicorp/go-sockaddr v1.0.7
-	github.com/maxmind/mmdbwriter v1.2.0
-	github.com/nats-io/nats-server/v2 v2.15.2
-	github.com/nats-io/nats.go v1.55.0
-	github.com/nats-io/nkeys v0.4.16
-	github.com/oschwald/maxminddb-golang/v2 v2.9.0
-	github.com/pires/go-proxyproto v0.15.0
-	github.com/pquerna/otp v1.5.0
-	github.com/prometheus/client_golang v1.25.0
-	github.com/rogpeppe/go-internal v1.16.0
-	github.com/russellhaering/goxmldsig v1.6.1
-	go.yaml.in/yaml/v4 v4.0.0
-	golang.org/x/crypto v0.58.0
+	cel.dev/cel-go v0.33.2 // conditions of the policy: typed, with a limit of cost
+	filippo.io/age v1.3.2 // backups that known tools open, keys on hardware
+	github.com/AzureAD/microsoft-authentication-library-for-go v1.10.1 // tests: a client that applications have
+	github.com/alecthomas/kong v1.17.0 // commands as structs
+	github.com/beevik/etree v1.8.1 // the XML that is built, and read by the signatures
+	github.com/boombuler/barcode v1.0.1-0.20190219062509-6c824513bacc // QR codes of authenticator apps; otp brings it
+	github.com/chromedp/cdproto v0.0.0-20250724212937-08a3db8b4327 // tests: what chromedp speaks
+	github.com/chromedp/chromedp v0.14.2 // tests: the portal in a browser
+	github.com/descope/virtualwebauthn v1.0.3 // tests: passkeys
+	github.com/gaissmai/bart v0.30.0 // networks: a lookup among 100,000 in less than a microsecond
+	github.com/go-ldap/ldap/v3 v3.4.15 // Active Directory
+	github.com/go-webauthn/webauthn v0.18.2 // passkeys
+	github.com/hashicorp/go-sockaddr v1.0.7 // addresses of listeners by template
+	github.com/maxmind/mmdbwriter v1.2.0 // tests: databases of places
+	github.com/nats-io/nats-server/v2 v2.15.2 // the store, in process
+	github.com/nats-io/nats.go v1.55.0 // the store, in process or in a cluster
+	github.com/nats-io/nkeys v0.4.16 // tests: credentials of NATS users
+	github.com/oschwald/maxminddb-golang/v2 v2.9.0 // countries and autonomous systems
+	github.com/pires/go-proxyproto v0.15.0 // the PROXY protocol; later releases ask for a later Go
+	github.com/pquerna/otp v1.5.0 // codes of authenticator apps
+	github.com/prometheus/client_golang v1.25.0 // metrics
+	github.com/rogpeppe/go-internal v1.16.0 // tests: scripts, txtar
+	github.com/russellhaering/goxmldsig v1.6.1 // exclusive canonicalization, signing
+	go.yaml.in/yaml/v4 v4.0.0 // configuration and policy: all errors with line and column
+	golang.org/x/crypto v0.58.0 // argon2 of the users file
 )
 
 require (
