@@ -23,7 +23,7 @@ func watchClock(c clock.Config, reg prometheus.Registerer, log *slog.Logger) (*c
 		name, help string
 		value      func(clock.State) float64
 	}{
-		{"stsgate_clock_offset_seconds", "By how much the machine's clock was stepped since the start; forward is positive. Nothing is issued above 30.",
+		{"stsgate_clock_offset_seconds", "By how much the machine's clock was stepped since the start; forward is positive. Above 30 nothing is issued, and no code of an app is taken.",
 			func(s clock.State) float64 { return s.Offset.Seconds() }},
 		{"stsgate_clock_steps", "How often the machine's clock was stepped by more than a second since the start.",
 			func(s clock.State) float64 { return float64(s.Steps) }},

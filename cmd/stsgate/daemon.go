@@ -83,7 +83,7 @@ func newDaemon(c *config.Config, log *slog.Logger) (_ *daemon, err error) {
 	if err = d.openAudit(registry); err != nil {
 		return nil, err
 	}
-	if d.keeper, err = openKeeper(c, d.parts, registry, log); err != nil {
+	if d.keeper, err = openKeeper(c, d.parts, func() error { return d.clock.Ready() }, registry, log); err != nil {
 		return nil, err
 	}
 	if err := d.buildGateway(registry); err != nil {

@@ -127,9 +127,9 @@ func portalURL(c *config.Config) string {
 }
 
 // openMFA builds what settles second factors over the store.
-func (m *keeper) openMFA(c *config.Config, p *parts, store state.Store, registry prometheus.Registerer, log *slog.Logger) error {
+func (m *keeper) openMFA(c *config.Config, p *parts, store state.Store, clock func() error, registry prometheus.Registerer, log *slog.Logger) error {
 	portal := portalURL(c)
-	f := factor.Config{Store: store, RADIUS: p.mfa.radius, Metrics: registry, Log: log}
+	f := factor.Config{Store: store, RADIUS: p.mfa.radius, Clock: clock, Metrics: registry, Log: log}
 	s := mfa.Config{
 		Store: store, Portal: portal, Separator: c.MFA.Separator, Hold: p.mfa.hold, DefaultHold: c.MFA.Hold.Default,
 		Families: append(families(), string(family.Unknown)), Metrics: registry, Log: log,

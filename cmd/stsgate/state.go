@@ -41,7 +41,7 @@ type keeper struct {
 const readTime = 30 * time.Second
 
 // openKeeper opens the store and has the guard read it.
-func openKeeper(c *config.Config, p *parts, registry prometheus.Registerer, log *slog.Logger) (_ *keeper, err error) {
+func openKeeper(c *config.Config, p *parts, clock func() error, registry prometheus.Registerer, log *slog.Logger) (_ *keeper, err error) {
 	m := &keeper{stop: func() {}}
 	defer func() {
 		if err != nil {
@@ -70,7 +70,7 @@ func openKeeper(c *config.Config, p *parts, registry prometheus.Registerer, log 
 	if err := m.openSpare(c, p, secret, log); err != nil {
 		return nil, err
 	}
-	if err := m.openMFA(c, p, store, registry, log); err != nil {
+	if err := m.openMFA(c, p, store, clock, registry, log); err != nil {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.Background())

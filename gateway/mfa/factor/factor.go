@@ -50,7 +50,10 @@ type Config struct {
 	RADIUS *RADIUSServers
 	// Notify queues what a user must hear of, durably, and may be called again
 	// with an event that it has (Event.ID). Nil tells nobody.
-	Notify  func(context.Context, Event) error
+	Notify func(context.Context, Event) error
+	// Clock reports why nothing may rest on the time, nil when it may: then no
+	// code of an app is taken (security.md, section 12). Nil trusts it always.
+	Clock   func() error
 	Metrics prometheus.Registerer
 	Log     *slog.Logger
 }
@@ -65,6 +68,7 @@ type Verifier struct {
 	secret     []byte
 	issuer     string
 	notify     func(context.Context, Event) error
+	clock      func() error
 	passkeys   *webauthn.WebAuthn // nil without an origin
 	radius     *radiusClient      // nil without a server
 	enrolments *state.Mirror
@@ -88,8 +92,11 @@ func New(c Config) (*Verifier, error) {
 	if c.Issuer == "" {
 		c.Issuer = "stsgate"
 	}
+	if c.Clock == nil {
+		c.Clock = func() error { return nil }
+	}
 	v := &Verifier{
-		store: c.Store, secret: c.Secret, issuer: c.Issuer, notify: c.Notify, log: c.Log,
+		store: c.Store, secret: c.Secret, issuer: c.Issuer, notify: c.Notify, clock: c.Clock, log: c.Log,
 		enrolments: state.NewMirror(c.Store, state.Enrolments),
 	}
 	var err error

@@ -109,8 +109,20 @@ func (t *totp) try(code, mac []byte, now time.Time) (counted bool, says error) {
 	return true, ErrWrong
 }
 
+// timely refuses while the clock may show a time at which a code is right that
+// was seen long ago, or will be.
+func (v *Verifier) timely() error {
+	if err := v.clock(); err != nil {
+		return fmt.Errorf("%w: %w", ErrDown, err)
+	}
+	return nil
+}
+
 // checkTOTP spends a code of the user's app.
 func (v *Verifier) checkTOTP(ctx context.Context, user string, code []byte) (p Proof, err error) {
+	if err := v.timely(); err != nil {
+		return Proof{}, err
+	}
 	mac := v.mac("wrong code", user, code)
 	err = v.change(ctx, user, func(e *enrolment, now time.Time) (bool, error) {
 		if e.TOTP == nil {
@@ -185,6 +197,9 @@ func (v *Verifier) half(id string, h halfTOTP) (*Half, error) {
 // proves that the user has it, and takes the place of the app that the user had.
 // The code is spent by that. A wrong one may be tried again.
 func (v *Verifier) ConfirmTOTP(ctx context.Context, user, id string, code account.Password, name string, from Source) (Authenticator, error) {
+	if err := v.timely(); err != nil {
+		return Authenticator{}, err
+	}
 	ctx, done := state.Bound(ctx)
 	defer done()
 	b, err := begun[halfTOTP](ctx, v.store, "totp", user, id)

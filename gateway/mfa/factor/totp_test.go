@@ -47,6 +47,45 @@ func TestTOTPOnce(t *testing.T) {
 	})
 }
 
+// FAIL-01: while the clock was stepped no code of an app is taken, nor counted,
+// nor is one enrolled; passkeys and recovery codes are.
+func TestTOTPNeedsTheClock(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var stepped error
+		s := newSite(t, 1, nil, func(c *factor.Config) { c.Clock = func() error { return stepped } })
+		v := s.nodes[0]
+		a := enrol(t, v, alice)
+		codes, err := v.NewRecoveryCodes(t.Context(), alice, factor.Proof{User: alice, Kind: factor.TOTP, Authenticator: a.id, At: time.Now()}, home)
+		if err != nil {
+			t.Fatal(err)
+		}
+		half, err := v.BeginTOTP(t.Context(), user(bob), factor.Proof{User: bob, Kind: factor.Admission, At: time.Now()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(30 * time.Second)
+		stepped = errors.New("the clock was stepped by 40s")
+		for range 200 {
+			if _, err := v.CheckCode(t.Context(), user(alice), typed("000000"), policy.TOTP, home); !errors.Is(err, factor.ErrDown) {
+				t.Fatalf("a wrong code: got %v", err)
+			}
+		}
+		if _, err := v.CheckCode(t.Context(), user(alice), typed(a.now()), policy.TOTP, home); !errors.Is(err, factor.ErrDown) {
+			t.Errorf("the right code: got %v", err)
+		}
+		if _, err := v.ConfirmTOTP(t.Context(), bob, half.ID, typed("000000"), "", home); !errors.Is(err, factor.ErrDown) {
+			t.Errorf("an enrolment: got %v", err)
+		}
+		if _, err := v.CheckCode(t.Context(), user(alice), codes[0], policy.Recovery, home); err != nil {
+			t.Errorf("a recovery code: got %v", err)
+		}
+		stepped = nil
+		if _, err := v.CheckCode(t.Context(), user(alice), typed(a.now()), policy.TOTP, home); err != nil {
+			t.Errorf("the clock is right again: got %v", err)
+		}
+	})
+}
+
 // MFA-05: a code of another user is nobody's.
 func TestTOTPOfAnother(t *testing.T) {
 	bubble(t, func(t *testing.T) {
