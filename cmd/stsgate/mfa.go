@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"stsgate/gateway/account"
 	"stsgate/gateway/config"
 	"stsgate/gateway/family"
 	"stsgate/gateway/mfa"
@@ -139,7 +140,7 @@ func (m *keeper) openMFA(c *config.Config, p *parts, store state.Store, clock fu
 	if err != nil {
 		return err
 	}
-	f.Notify = m.happened
+	f.Notify, m.country = m.happened, p.country
 	s.Knock, s.Notify, s.Know = m.knock.Knock, m.knock.Notify, m.knock.Know
 	if portal != "" {
 		f.RPID, f.Origin = c.Portal.Host, portal
@@ -168,7 +169,23 @@ func (m *keeper) happened(ctx context.Context, e factor.Event) error {
 			return err
 		}
 	}
-	return m.knock.Notify(ctx, knock.Notice{ID: e.ID, What: knock.What(e.What), To: knock.Recipient{ID: e.User}, Factor: e.Kind.String(), At: e.At})
+	n := knock.Notice{
+		ID: e.ID, What: knock.What(e.What), To: knock.Recipient{ID: e.User}, Address: e.Source.Address,
+		Factor: e.Kind.String(), Added: e.Added, At: e.At,
+	}
+	if n.Address.IsValid() {
+		n.Place = m.country(n.Address)
+	}
+	return m.knock.Notify(ctx, n)
+}
+
+// know remembers where the user of an account is told.
+func (m *keeper) know(ctx context.Context, a account.Account) {
+	to := knock.Recipient{ID: a.ID, Name: a.UPN}
+	if all := a.Attributes["mail"]; len(all) > 0 {
+		to.Mail = all[0]
+	}
+	m.knock.Know(ctx, to)
 }
 
 // unmet are the second factors that rules require and that nobody can ever

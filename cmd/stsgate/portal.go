@@ -39,7 +39,7 @@ func (d *daemon) openPortal(registry *prometheus.Registry) error {
 	c := portal.Config{
 		URL: portalURL(d.c), Store: d.keeper.records, Secret: secret,
 		CheckPassword: d.gateway.CheckPassword, Down: gateway.Down,
-		Factors: d.keeper.factors, MFA: d.keeper.mfa, Clients: d.parts.clients, Place: d.country,
+		Factors: d.keeper.factors, MFA: d.keeper.mfa, Know: d.keeper.knock.Know, Clients: d.parts.clients, Place: d.parts.country,
 		Applications: d.applications, History: d.signIns, Explain: d.signIn, Record: d.recordAct,
 		PasskeyAlone: p.PasskeyAlone, Account: d.account, Metrics: registry, Log: d.log,
 	}
@@ -77,8 +77,8 @@ func (d *daemon) refuse(w http.ResponseWriter, r *http.Request, why *refusal.Ref
 }
 
 // country names the country of an address, empty where it is not known.
-func (d *daemon) country(a netip.Addr) string {
-	name, err := d.parts.places.Country(a)
+func (p *parts) country(a netip.Addr) string {
+	name, err := p.places.Country(a)
 	if err != nil {
 		return ""
 	}
@@ -166,7 +166,7 @@ func (d *daemon) asSignIn(l *audit.Line) portal.SignIn {
 		s.Address = l.Forwarded[0]
 	}
 	if s.Address.IsValid() {
-		s.Place = d.country(s.Address)
+		s.Place = d.parts.country(s.Address)
 	}
 	return s
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -28,10 +29,11 @@ type keeper struct {
 	spare   *guard.Guard // counts in memory while the store is down
 	factors *factor.Verifier
 	mfa     *mfa.Service
-	knock   *knock.Service   // nil without a portal
-	store   *jetstream.Store // nil where state is kept in this process
-	sealed  *state.Sealed    // that, or nil
-	records state.Store      // whichever it is
+	knock   *knock.Service
+	country func(netip.Addr) string // of an address
+	store   *jetstream.Store        // nil where state is kept in this process
+	sealed  *state.Sealed           // that, or nil
+	records state.Store             // whichever it is
 	tender  *tender
 	stop    context.CancelFunc
 	running sync.WaitGroup

@@ -23,13 +23,16 @@ import (
 	"stsgate/gateway/state"
 )
 
-// DeskConfig configures a Desk. All fields are required but Lookup, Names, Store and Ends.
+// DeskConfig configures a Desk. All fields are required but Lookup, Names, Know, Store and Ends.
 type DeskConfig struct {
 	Guard   *guard.Guard
 	Factors *factor.Verifier
 	// Names returns the names of accounts by their GUIDs, for lists; nil without a
 	// directory.
 	Names func(ctx context.Context, ids []string) (map[string]string, error)
+	// Know remembers where a user is told, before something is done to the user
+	// that is told; nil remembers nobody.
+	Know func(context.Context, account.Account)
 	// Ends end what a user proved, each of its own: grants, sessions.
 	Ends []func(ctx context.Context, user string) error
 	// Store is what is backed up; nil where state is kept in this process.

@@ -39,8 +39,9 @@ type office struct {
 	mu      sync.Mutex
 	records []audit.Operation
 	ended   []string
-	dark    bool // the directory does not answer
-	refuse  int  // the record with that number, from 1, cannot be written
+	known   []string // whose account the notices know
+	dark    bool     // the directory does not answer
+	refuse  int      // the record with that number, from 1, cannot be written
 }
 
 func (o *office) record(r *audit.Operation) error {
@@ -89,6 +90,7 @@ func openOfficeWith(t *testing.T, keys []byte) *office {
 		t.Fatal(err)
 	}
 	desk, err := admin.NewDesk(admin.DeskConfig{Guard: o.guard, Factors: o.factors, Store: o.store, Lookup: lookup, Names: o.names, Record: o.record, Log: log,
+		Know: func(_ context.Context, a account.Account) { o.known = append(o.known, a.UPN) },
 		Ends: []func(context.Context, string) error{func(_ context.Context, user string) error { o.ended = append(o.ended, user); return nil }}})
 	if err != nil {
 		t.Fatal(err)

@@ -69,6 +69,9 @@ func TestBindingCode(t *testing.T) {
 	if err := o.asks(admin.MFABindingCode, "alice@contoso.example", &b); err != nil {
 		t.Fatal(err)
 	}
+	if !slices.Equal(o.known, []string{"alice@contoso.example"}) { // MFA-12: or the notice names a GUID that nobody can be reached by
+		t.Errorf("known before the notice: %q", o.known)
+	}
 	if b.User != alice || b.Name != "alice@contoso.example" || time.Until(b.Until) > factor.BindingLast || time.Until(b.Until) < factor.BindingLast/2 {
 		t.Errorf("got %+v", b)
 	}

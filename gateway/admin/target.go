@@ -62,6 +62,9 @@ func (c *call) findUser(ctx context.Context, text string) (target, error) {
 	a, err := c.desk.c.Lookup(ctx, name)
 	switch {
 	case err == nil:
+		if c.desk.c.Know != nil {
+			c.desk.c.Know(ctx, a)
+		}
 		return target{user: g.UserKey(a.ID, name), name: a.UPN}, nil
 	case !errors.Is(err, account.ErrUnknown):
 		return target{name: text}, fmt.Errorf("the directory does not say who %s is, the GUID does without it: %w", text, err)

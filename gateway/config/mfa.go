@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -206,8 +207,9 @@ func (d *decoder) checkMFA(m *MFA, portal *Portal, directory *Directory) {
 			d.checkf(path+".url", "cannot be read") // whoever knows it may post
 		}
 	}
-	if portal == nil && (len(m.Webhooks) > 0 || m.SMTP != nil) {
-		d.checkf("mfa", "webhooks and smtp need a portal, which users are sent to")
+	prompts := func(w Webhook) bool { return !w.NoticesOnly }
+	if portal == nil && (slices.ContainsFunc(m.Webhooks, prompts) || m.SMTP != nil && !m.SMTP.NoticesOnly) {
+		d.checkf("mfa", "webhooks and smtp need a portal, which users are sent to, or notices_only")
 	}
 	if s := m.SMTP; s != nil && (s.Username == "") != (s.Password == "") {
 		d.checkf("mfa.smtp", "username and password belong together")

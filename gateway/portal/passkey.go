@@ -99,6 +99,7 @@ func (v *visit) passkeyAlone() error {
 	if err := v.begin(s); err != nil {
 		return err
 	}
+	v.know()
 	if err := v.record("sign-in", "", "success"); err != nil {
 		return err
 	}

@@ -26,6 +26,7 @@ import (
 	"stsgate/gateway/clientip"
 	"stsgate/gateway/mfa"
 	"stsgate/gateway/mfa/factor"
+	"stsgate/gateway/mfa/knock"
 	"stsgate/gateway/state"
 )
 
@@ -47,6 +48,9 @@ type Config struct {
 	// Factors are the users' authenticators, MFA what waits for them.
 	Factors *factor.Verifier
 	MFA     *mfa.Service
+	// Know remembers where a user is told what happens to authenticators.
+	// Default: nobody is remembered.
+	Know func(context.Context, knock.Recipient)
 	// Clients says where a request comes from, Place where an address is, in a
 	// few words or none.
 	Clients *clientip.Resolver

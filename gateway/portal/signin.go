@@ -65,10 +65,19 @@ func (v *visit) signIn() error {
 	if err := v.begin(sessionOf(&a, v.now)); err != nil {
 		return err
 	}
+	v.know()
 	if err := v.record("sign-in", "", "success"); err != nil {
 		return err
 	}
 	return v.redirect("/sign-in/factor")
+}
+
+// know has the user of the session found by notices, which may name no more
+// than the GUID.
+func (v *visit) know() {
+	if v.p.c.Know != nil {
+		v.p.c.Know(v.ctx(), v.recipient())
+	}
 }
 
 // A factorData is what a page shows that asks for a factor.

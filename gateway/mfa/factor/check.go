@@ -26,7 +26,7 @@ func (v *Verifier) checkCode(ctx context.Context, user User, code []byte, f poli
 		return Recovery, p, err
 	}
 	if f.Has(policy.TOTP) {
-		p, err := v.checkTOTP(ctx, user.ID, code)
+		p, err := v.checkTOTP(ctx, user.ID, code, from)
 		if !errors.Is(err, ErrMissing) {
 			return TOTP, p, err
 		}

@@ -23,6 +23,8 @@ type Event struct {
 	Authenticator string `json:"authenticator,omitempty"`
 	Kind          Kind   `json:"kind,omitempty"`
 	Label         string `json:"label,omitempty"`
+	// Added is when it was bound.
+	Added time.Time `json:"added,omitzero"`
 }
 
 // A What says what happened.
@@ -58,7 +60,7 @@ const mostNotices = 32
 func (e *enrolment) tell(what What, b *bound, from Source, now time.Time) (write bool, err error) {
 	ev := Event{ID: rand.Text(), What: what, At: now.UTC(), Source: from}
 	if b != nil {
-		ev.Authenticator, ev.Kind, ev.Label = b.ID, b.Kind, b.Label
+		ev.Authenticator, ev.Kind, ev.Label, ev.Added = b.ID, b.Kind, b.Label, b.Bound
 	}
 	if len(e.Notices) >= mostNotices {
 		return false, fmt.Errorf("%w: %d notices wait to be sent", ErrDown, len(e.Notices))
@@ -69,9 +71,9 @@ func (e *enrolment) tell(what What, b *bound, from Source, now time.Time) (write
 
 // failed is what a wrong code returns from a change that counted it. That a
 // code was the last is written also when nobody can be told.
-func (e *enrolment) failed(b *bound, disables bool, now time.Time) (write bool, says error) {
+func (e *enrolment) failed(b *bound, disables bool, from Source, now time.Time) (write bool, says error) {
 	if disables {
-		if told, err := e.tell(Disabled, b, Source{}, now); !told {
+		if told, err := e.tell(Disabled, b, from, now); !told {
 			return true, errors.Join(ErrWrong, err)
 		}
 	}

@@ -33,7 +33,7 @@ func TestEvents(t *testing.T) {
 				t.Fatalf("%d events: %+v", len(got), got)
 			}
 			for i, g := range got {
-				if g.ID == "" || g.User != alice || g.At.IsZero() || g.What != want[i].What || g.Source != want[i].Source || g.Kind != want[i].Kind {
+				if g.ID == "" || g.User != alice || g.At.IsZero() || g.What != want[i].What || g.Source != want[i].Source || g.Kind != want[i].Kind || g.Added.IsZero() != (g.Kind == 0) {
 					t.Errorf("got %+v, want %+v", g, want[i])
 				}
 			}
@@ -77,7 +77,7 @@ func TestEvents(t *testing.T) {
 					time.Sleep(time.Until(throttle.Until))
 				}
 			}
-		}, factor.Event{What: factor.Disabled, Kind: factor.TOTP})
+		}, factor.Event{What: factor.Disabled, Source: home, Kind: factor.TOTP})
 		expect(func() error { return v.Reset(t.Context(), alice, office) }, factor.Event{What: factor.Reset, Source: office})
 	})
 }

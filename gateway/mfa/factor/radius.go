@@ -96,9 +96,9 @@ func (v *Verifier) askRADIUS(ctx context.Context, user User, code []byte, c chal
 	case a.code == accessChallenge && a.state != nil:
 		return Proof{}, v.challenge(ctx, user.ID, server, a)
 	case a.code != accessAccept:
-		return Proof{}, v.rejected(ctx, user.ID)
+		return Proof{}, v.rejected(ctx, user.ID, from)
 	case a.name != nil && !strings.EqualFold(string(a.name), user.UPN) && !strings.EqualFold(string(a.name), user.SAM):
-		return Proof{}, errors.Join(fmt.Errorf("RADIUS accepted another user, %.100q", a.name), v.rejected(ctx, user.ID))
+		return Proof{}, errors.Join(fmt.Errorf("RADIUS accepted another user, %.100q", a.name), v.rejected(ctx, user.ID, from))
 	}
 	return v.accepted(ctx, user.ID, mac)
 }
@@ -142,14 +142,14 @@ func (v *Verifier) refund(ctx context.Context, user string, mac []byte) error {
 }
 
 // rejected leaves the charge as it is, and tells the user if it was the last.
-func (v *Verifier) rejected(ctx context.Context, user string) error {
+func (v *Verifier) rejected(ctx context.Context, user string, from Source) error {
 	ctx, done := after(ctx)
 	defer done()
 	return v.change(ctx, user, func(e *enrolment, now time.Time) (bool, error) {
 		if e.RADIUS == nil || e.RADIUS.Failures != failuresToDisable {
 			return false, ErrWrong
 		}
-		return e.failed(&e.RADIUS.bound, true, now)
+		return e.failed(&e.RADIUS.bound, true, from, now)
 	})
 }
 

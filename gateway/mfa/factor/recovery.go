@@ -106,7 +106,7 @@ func (v *Verifier) checkRecovery(ctx context.Context, user string, code []byte, 
 			return false, ErrWrong
 		}
 		r.fail(mac, step(now), now)
-		return e.failed(&r.bound, r.disabled(), now)
+		return e.failed(&r.bound, r.disabled(), from, now)
 	})
 	if err != nil {
 		return Proof{}, err

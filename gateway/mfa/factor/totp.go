@@ -119,7 +119,7 @@ func (v *Verifier) timely() error {
 }
 
 // checkTOTP spends a code of the user's app.
-func (v *Verifier) checkTOTP(ctx context.Context, user string, code []byte) (p Proof, err error) {
+func (v *Verifier) checkTOTP(ctx context.Context, user string, code []byte, from Source) (p Proof, err error) {
 	if err := v.timely(); err != nil {
 		return Proof{}, err
 	}
@@ -131,7 +131,7 @@ func (v *Verifier) checkTOTP(ctx context.Context, user string, code []byte) (p P
 		p = Proof{User: user, Kind: TOTP, Authenticator: e.TOTP.ID, At: now}
 		counted, says := e.TOTP.try(code, mac, now)
 		if counted {
-			return e.failed(&e.TOTP.bound, e.TOTP.disabled(), now)
+			return e.failed(&e.TOTP.bound, e.TOTP.disabled(), from, now)
 		}
 		return says == nil, says
 	})

@@ -14,6 +14,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -45,18 +47,23 @@ type Notice struct {
 	ID   string    `json:"id"`
 	What What      `json:"what"`
 	To   Recipient `json:"to"`
-	// Application and Place are of a sign-in, Factor of an authenticator; empty
-	// for what is of none.
-	Application string    `json:"application,omitzero"`
-	Place       string    `json:"place,omitzero"`
-	Factor      string    `json:"factor,omitzero"`
-	At          time.Time `json:"at"`
+	// Application is of a sign-in, and empty for what is of none.
+	Application string `json:"application,omitzero"`
+	// Address and Place are where it was done, zero where that is not known.
+	Address netip.Addr `json:"address,omitzero"`
+	Place   string     `json:"place,omitzero"`
+	// Factor and Added tell which authenticator it was, by its kind and when it
+	// was bound: the name that it was given is text of whoever gave it (MFA-22).
+	Factor string    `json:"factor,omitzero"`
+	Added  time.Time `json:"added,omitzero"`
+	At     time.Time `json:"at"`
 }
 
 // Config configures a Service. Store, Metrics and Log are needed.
 type Config struct {
 	Store state.Store
-	// Portal is the address of the portal, which channels need.
+	// Portal is the address of the portal. Without one, channels are of notices
+	// alone.
 	Portal string
 	// Webhooks and SMTP are how users are told. Without any, nobody is.
 	Webhooks []Webhook
@@ -142,8 +149,9 @@ func channels(portal string, webhooks []Webhook, smtp *SMTP) ([]*channel, error)
 	if smtp != nil {
 		add(smtp.channel())
 	}
-	if len(all) > 0 && portal == "" {
-		errs = append(errs, errors.New("knock: webhooks and smtp need a portal, which users are sent to"))
+	prompts := func(ch *channel) bool { return ch.prompts }
+	if portal == "" && slices.ContainsFunc(all, prompts) {
+		errs = append(errs, errors.New("knock: webhooks and smtp need a portal, which users are sent to, or notices_only"))
 	}
 	return all, errors.Join(errs...)
 }

@@ -73,12 +73,30 @@ func (s *Service) notice(n *Notice) *message {
 	if strings.Contains(text, "%s") {
 		text = fmt.Sprintf(text, clean(n.Factor))
 	}
-	about := ""
-	if m.application != "" {
-		about = fmt.Sprintf(" It was about a sign-in to %s%s.", m.application, m.from())
+	m.text = fmt.Sprintf("%s%s If this was not you, tell your help desk. Time: %s.", text, n.about(m), m.time)
+	if m.portal != "" {
+		m.text += " Your authenticators: " + m.portal
 	}
-	m.text = fmt.Sprintf("%s%s If this was not you, tell your help desk. Time: %s. Your authenticators: %s", text, about, m.time, m.portal)
 	return m
+}
+
+// about says which sign-in or authenticator it was, and where it was done.
+func (n *Notice) about(m *message) string {
+	var b strings.Builder
+	if m.application != "" {
+		fmt.Fprintf(&b, " It was about a sign-in to %s%s.", m.application, m.from())
+	}
+	if !n.Added.IsZero() && n.What != Bound {
+		fmt.Fprintf(&b, " It was added on %s.", n.Added.UTC().Format("2 January 2006"))
+	}
+	if n.Address.IsValid() {
+		fmt.Fprintf(&b, " It was done from %s", n.Address.WithZone(""))
+		if m.place != "" && m.application == "" {
+			fmt.Fprintf(&b, " (%s)", m.place)
+		}
+		b.WriteString(".")
+	}
+	return b.String()
 }
 
 func (s *Service) message(w What, to Recipient, application, place string, at time.Time) *message {

@@ -1,12 +1,19 @@
 package knock_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"stsgate/gateway/mfa/knock"
 	"stsgate/gateway/state"
@@ -44,6 +51,40 @@ func TestNoticeIsDelivered(t *testing.T) {
 	}
 	if body := r.all()[0].body; !strings.Contains(body, `"event":"bound"`) || !strings.Contains(body, "An authenticator (totp) was added to your account.") {
 		t.Errorf("posted %s", body)
+	}
+}
+
+// MFA-12: a notice says which authenticator it was and where it was done, also
+// where there is no portal to send its user to (MFA-22: in no words of a client).
+func TestNoticeSaysWhich(t *testing.T) {
+	r := receive(t, nil)
+	w := r.webhook("desk")
+	w.NoticesOnly = true
+	log, metrics := slog.New(slog.NewTextHandler(io.Discard, nil)), prometheus.NewRegistry()
+	s, err := knock.New(knock.Config{Store: state.NewMemory(nil), Webhooks: []knock.Webhook{w}, Metrics: metrics, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { s.Run(ctx) })
+	defer running.Wait()
+	defer stop()
+	n := notice("")
+	n.What, n.Added = knock.Disabled, time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	n.Address, n.Place, n.At = netip.MustParseAddr("2001:db8::7%evil.example"), "AT", time.Date(2026, 11, 28, 9, 0, 0, 0, time.UTC)
+	if err := s.Notify(t.Context(), n); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "posted", func() bool { return len(r.all()) == 1 })
+	const want = "An authenticator (totp) of your account was closed, since too many wrong codes were tried. It was added on 4 March 2026. " +
+		"It was done from 2001:db8::7 (AT). If this was not you, tell your help desk. Time: 2026-11-28 09:00:00 UTC."
+	if body := r.all()[0].body; !strings.Contains(body, want+`"`) {
+		t.Errorf("posted %s, want %s", body, want)
+	}
+	w.NoticesOnly = false
+	if knock.Check("", []knock.Webhook{w}, nil) == nil {
+		t.Error("prompts need no portal")
 	}
 }
 
