@@ -141,15 +141,21 @@ func (p *Portal) resume(ctx context.Context, id string, now time.Time) (*session
 	if err := json.Unmarshal(r.Value, s); err != nil {
 		return nil, state.Record{}, fmt.Errorf("read session: %w", err)
 	}
-	alive, err := p.alive(s, now)
+	alive, err := p.alive(ctx, s, now)
 	if err != nil || !alive {
 		return nil, state.Record{}, err
 	}
 	return s, r, nil
 }
 
-// alive tells that a session was neither ended nor left alone for too long.
-func (p *Portal) alive(s *session, now time.Time) (bool, error) {
+// alive tells that a session was neither ended nor left alone for too long, and
+// that what it rests on still stands (PORT-02).
+func (p *Portal) alive(ctx context.Context, s *session, now time.Time) (bool, error) {
+	if s.Proof.Kind != 0 {
+		if ok, err := p.c.Factors.Stands(ctx, s.Proof); err != nil || !ok {
+			return false, err
+		}
+	}
 	ended, err := p.sessions.Get(endedKey(s.User.ID))
 	if err != nil && !errors.Is(err, state.ErrNotFound) {
 		return false, fmt.Errorf("read session: %w", err)

@@ -148,6 +148,18 @@ func (v *Verifier) Past(ctx context.Context, user string) ([]Authenticator, erro
 	return all, nil
 }
 
+// Stands tells whether what a proof proved still does: not after a reset, nor
+// once its authenticator was taken away or disabled, on all gateways within a
+// second. New recovery codes are as good as the old ones were.
+func (v *Verifier) Stands(ctx context.Context, p Proof) (bool, error) {
+	e, err := v.known(p.User)
+	if err != nil || e.stands(p) {
+		return err == nil, err
+	}
+	e, _, err = v.read(ctx, p.User) // what was bound a moment ago is not known yet
+	return err == nil && e.stands(p), err
+}
+
 // Accepts returns those of the factors that the user can type behind a
 // password, whatever becomes of it. It asks no store, and has an error when
 // what is known is too old.

@@ -78,6 +78,10 @@ func TestEvents(t *testing.T) {
 				}
 			}
 		}, factor.Event{What: factor.Disabled, Source: home, Kind: factor.TOTP})
+		time.Sleep(time.Second)
+		if ok, err := v.Stands(t.Context(), factor.Proof{User: alice, Kind: factor.TOTP, Authenticator: a.id, At: time.Now()}); ok || err != nil {
+			t.Errorf("a proof of what is disabled stands: %v, %v", ok, err)
+		}
 		expect(func() error { return v.Reset(t.Context(), alice, office) }, factor.Event{What: factor.Reset, Source: office})
 	})
 }

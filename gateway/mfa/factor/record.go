@@ -140,6 +140,19 @@ func (e *enrolment) stillPermits(p Proof) error {
 	return nil
 }
 
+// stands tells whether what a proof proved still does.
+func (e *enrolment) stands(p Proof) bool {
+	if !p.At.After(e.Reset) {
+		return false
+	}
+	if p.Kind.Factors() == 0 {
+		return true
+	}
+	return slices.ContainsFunc(e.list(), func(a Authenticator) bool {
+		return a.Kind == p.Kind && !a.Disabled && (a.ID == p.Authenticator || p.Kind == Recovery)
+	})
+}
+
 // unbind takes an authenticator away and remembers that it was there.
 func (e *enrolment) unbind(id string, by Source, now time.Time) {
 	b := e.find(id)
