@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"stsgate/gateway/account"
@@ -22,6 +23,15 @@ type device struct {
 type devicesData struct {
 	Devices []device
 	Codes   int // recovery codes that are left
+	Past    []pastDevice
+}
+
+// A pastDevice is an authenticator that the user has no more (MFA-12).
+type pastDevice struct {
+	Label, Kind    string
+	Bound, Unbound time.Time
+	Desk           bool   // an operator took it away
+	From           string // the address that it was taken away from, if it is known
 }
 
 func (v *visit) devicesPage() error {
@@ -37,21 +47,52 @@ func (v *visit) devicesPage() error {
 		}
 		d.Devices = append(d.Devices, v.device(i, &a))
 	}
+	if d.Past, err = v.past(); err != nil {
+		return err
+	}
 	return v.show(shown{status: http.StatusOK, name: "devices", title: "Devices", data: d})
 }
 
-func (v *visit) device(i int, a *factor.Authenticator) device {
-	d := device{Index: i, ID: a.ID, Label: plain(a.Label), Bound: a.Bound, Used: a.Used, Ago: span(v.now.Sub(a.Used)), CanRename: true}
-	switch a.Kind {
-	case factor.TOTP:
-		d.Kind = "Authenticator app"
-	case factor.Passkey:
-		d.Kind = "Passkey"
-		if a.Synced {
-			d.More = "on all devices of its account"
+// past returns what the user had, the latest first.
+func (v *visit) past() ([]pastDevice, error) {
+	had, err := v.p.c.Factors.Past(v.ctx(), v.session.User.ID)
+	if err != nil {
+		return nil, err
+	}
+	slices.Reverse(had)
+	var all []pastDevice
+	for _, a := range had {
+		d := pastDevice{Label: plain(a.Label), Kind: kindText(a.Kind), Bound: a.Bound, Unbound: a.Unbound, Desk: a.By.By != ""}
+		if a.By.Address.IsValid() {
+			d.From = a.By.Address.String()
 		}
+		all = append(all, d)
+	}
+	return all, nil
+}
+
+// kindText says to users what an authenticator is.
+func kindText(k factor.Kind) string {
+	switch k {
+	case factor.TOTP:
+		return "Authenticator app"
+	case factor.Passkey:
+		return "Passkey"
 	case factor.RADIUS:
-		d.Kind, d.CanRename = "Your company's own second factor", false
+		return "Your company's own second factor"
+	case factor.Recovery:
+		return "Recovery codes"
+	}
+	return ""
+}
+
+func (v *visit) device(i int, a *factor.Authenticator) device {
+	d := device{
+		Index: i, ID: a.ID, Label: plain(a.Label), Kind: kindText(a.Kind), Bound: a.Bound, Used: a.Used, Ago: span(v.now.Sub(a.Used)),
+		CanRename: a.Kind != factor.RADIUS,
+	}
+	if a.Synced {
+		d.More = "on all devices of its account"
 	}
 	switch {
 	case a.Disabled:

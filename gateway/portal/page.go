@@ -8,6 +8,7 @@ import (
 	"html/template"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -140,6 +141,8 @@ func (v *visit) said() string {
 		return "Everything was ended that could be used in your name, and that address is closed to your account for an hour. Change your password now."
 	case "enrolled":
 		return "Done. This device now proves that it is you."
+	case "recovered":
+		return "You used a recovery code. It will not work again. Remove what you have lost, add a new device, and make new recovery codes."
 	case "renamed":
 		return "The name was changed."
 	case "removed":
@@ -159,6 +162,15 @@ type need struct {
 	HasCode, HasRecovery, HasPasskey bool
 	PasskeyText                      string
 	ID                               string // of its field, where there are several on a page
+	// Asked is what an MFA server asks for, nil for nothing.
+	Asked *factor.Challenge
+}
+
+// carry has a form carry on what an MFA server asks for, and nothing else.
+func (n *need) carry(asked *factor.Challenge) {
+	if asked != nil {
+		*n = need{HasCode: true, ID: n.ID, Asked: asked}
+	}
 }
 
 // everyFactor are all that prove who a user is.
@@ -170,7 +182,13 @@ func (v *visit) need(text string, of policy.Factors) (*need, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &need{PasskeyText: text, ID: "code"}
+	// The MFA server's users are known there, and here from their first code on.
+	typed, err := v.p.c.Factors.Accepts(v.session.User.ID, of)
+	if err != nil {
+		return nil, err
+	}
+	isRADIUS := func(a factor.Authenticator) bool { return a.Kind == factor.RADIUS }
+	n := &need{PasskeyText: text, ID: "code", HasCode: typed.Has(policy.RADIUS) && !slices.ContainsFunc(has, isRADIUS)}
 	for _, a := range has {
 		switch {
 		case a.Disabled || !of.Has(a.Kind.Factors()):

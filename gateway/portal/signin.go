@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"stsgate/gateway/account"
@@ -95,16 +96,17 @@ func (v *visit) factorPage() error {
 	if v.session.signedIn() {
 		return v.redirect("/")
 	}
-	return v.askFactor("")
+	return v.askFactor("", nil)
 }
 
-// askFactor asks for the second factor of a sign-in. A user who has none goes
-// on to enrol one.
-func (v *visit) askFactor(wrong string) error {
+// askFactor asks for the second factor of a sign-in, or for what an MFA server
+// asks of it. A user who has none goes on to enrol one.
+func (v *visit) askFactor(wrong string, asked *factor.Challenge) error {
 	n, err := v.need("Use a passkey", everyFactor)
 	if err != nil {
 		return err
 	}
+	n.carry(asked)
 	if !n.HasCode && !n.HasPasskey {
 		return v.redirect("/enrol")
 	}
@@ -119,27 +121,36 @@ func (v *visit) askFactor(wrong string) error {
 
 func (v *visit) proveFactor() error {
 	proof, wrong, err := v.prove()
-	if err != nil {
+	asked, isAsked := errors.AsType[*factor.Challenge](err)
+	if err != nil && !isAsked {
 		return err
 	}
-	if wrong != "" {
+	if isAsked || wrong != "" {
 		if v.session.signedIn() {
 			return v.redirect("/")
 		}
-		return v.askFactor(wrong)
+		return v.askFactor(wrong, asked)
 	}
 	if err := v.step(proof); err != nil {
 		return err
+	}
+	if proof.Kind == factor.Recovery { // whose other devices may be lost, and codes run out
+		return v.done("/devices", "recovered")
 	}
 	return v.redirect("/")
 }
 
 // prove spends what a form brought to prove a factor with. What was wrong with
-// it is said in wrong, for the user, whose password is proven.
+// it is said in wrong, for the user, whose password is proven. That an MFA server
+// asks for more is a *factor.Challenge.
 func (v *visit) prove() (p factor.Proof, wrong string, err error) {
 	u := v.session.User
 	if assertion := v.form.Get("assertion"); assertion != "" {
 		p, err = v.assert(assertion)
+	} else if asked := v.form.Get("asked"); asked != "" {
+		text := account.NewPassword([]byte(strings.TrimSpace(v.form.Get("code"))))
+		defer text.Wipe()
+		p, err = v.p.c.Factors.AnswerChallenge(v.ctx(), u, asked, text, v.source())
 	} else {
 		code := account.NewPassword(cleanCode(v.form.Get("code")))
 		defer code.Wipe()
@@ -204,33 +215,37 @@ func (v *visit) step(p factor.Proof) error {
 // brought tells that a form came with a factor, which may be of another kind than
 // the session's.
 func (v *visit) brought() bool {
-	return v.form.Get("code") != "" || v.form.Get("assertion") != ""
+	return v.form.Get("code") != "" || v.form.Get("assertion") != "" || v.form.Get("asked") != ""
 }
 
 // freshen takes a factor along with a form whose route needs a fresh one, or
 // asks for it: the form is then sent again with what it had (PORT-02).
 func (v *visit) freshen(rt *route) (done bool, err error) {
 	wrong := ""
+	var asked *factor.Challenge
 	if v.brought() {
 		var p factor.Proof
-		if p, wrong, err = v.prove(); err != nil {
-			return false, err
-		}
-		if wrong == "" {
+		p, wrong, err = v.prove()
+		if err == nil && wrong == "" {
 			return true, v.step(p)
+		}
+		isAsked := false
+		if asked, isAsked = errors.AsType[*factor.Challenge](err); err != nil && !isAsked {
+			return false, err
 		}
 	}
 	n, err := v.need("Confirm with a passkey", everyFactor)
 	if err != nil {
 		return false, err
 	}
+	n.carry(asked)
 	d := factorData{
 		Action: rt.path, Button: "Confirm", Factor: n,
 		Text: "For this you must have shown within the last five minutes that it is you.",
 	}
 	for name, values := range v.form {
 		switch name {
-		case "token", "code", "assertion", "challenge":
+		case "token", "code", "assertion", "challenge", "asked":
 		default:
 			d.Fields = append(d.Fields, field{name, values[0]})
 		}

@@ -78,11 +78,17 @@ func bubble(t *testing.T, change func(*portal.Config), test func(*testing.T, *si
 
 func newSite(t *testing.T, origin string, change func(*portal.Config)) *site {
 	t.Helper()
+	return newSiteWith(t, origin, nil, change)
+}
+
+// newSiteWith has an MFA server, which may be nil.
+func newSiteWith(t *testing.T, origin string, radius *factor.RADIUSServers, change func(*portal.Config)) *site {
+	t.Helper()
 	s := &site{t: t, store: state.NewMemory(nil), log: &bytes.Buffer{}, history: map[string][]portal.SignIn{}, secrets: map[string]string{}}
 	log := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	metrics := prometheus.NewRegistry()
 	var err error
-	if s.factors, err = factor.New(factor.Config{Store: s.store, Issuer: "Contoso", RPID: portal.Host(origin), Origin: origin, Metrics: metrics, Log: log}); err != nil {
+	if s.factors, err = factor.New(factor.Config{Store: s.store, Issuer: "Contoso", RPID: portal.Host(origin), Origin: origin, RADIUS: radius, Metrics: metrics, Log: log}); err != nil {
 		t.Fatal(err)
 	}
 	s.mfa, err = mfa.New(mfa.Config{
@@ -177,15 +183,20 @@ func (s *site) acted() string {
 // enrolTOTP gives a user an app.
 func (s *site) enrolTOTP(user string) {
 	s.t.Helper()
+	s.enrolBy(user, factor.Admission, factor.Source{})
+}
+
+func (s *site) enrolBy(user string, proof factor.Kind, from factor.Source) {
+	s.t.Helper()
 	ctx := context.Background()
 	u := factor.User{ID: user, UPN: user}
-	h, err := s.factors.BeginTOTP(ctx, u, factor.Proof{User: user, Kind: factor.Admission, At: time.Now()})
+	h, err := s.factors.BeginTOTP(ctx, u, factor.Proof{User: user, Kind: proof, At: time.Now()})
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	s.secrets[user] = strings.ReplaceAll(h.Secret(), " ", "")
 	code := account.NewPassword([]byte(s.code(user)))
-	if _, err := s.factors.ConfirmTOTP(ctx, user, h.ID, code, "Phone", factor.Source{}); err != nil {
+	if _, err := s.factors.ConfirmTOTP(ctx, user, h.ID, code, "Phone", from); err != nil {
 		s.t.Fatal(err)
 	}
 	time.Sleep(30 * time.Second) // its code is spent

@@ -1,0 +1,99 @@
+package portal_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"stsgate/gateway/mfa/factor"
+)
+
+// PORT-02: a session ends within a second when what it rests on is taken away,
+// disabled or reset, and no other does.
+func TestSessionRestsOnItsFactor(t *testing.T) {
+	for name, c := range map[string]struct {
+		harm func(*testing.T, *site)
+		ends bool
+	}{
+		"reset": {func(t *testing.T, s *site) {
+			if err := s.factors.Reset(t.Context(), alice, office); err != nil {
+				t.Fatal(err)
+			}
+		}, true},
+		"replaced": {func(t *testing.T, s *site) { s.enrolAgain(alice) }, true},
+		"new recovery codes": {func(t *testing.T, s *site) {
+			p := factor.Proof{User: alice, Kind: factor.Binding, At: time.Now()}
+			if _, err := s.factors.NewRecoveryCodes(t.Context(), alice, p, factor.Source{}); err != nil {
+				t.Fatal(err)
+			}
+		}, false},
+		"nothing": {func(*testing.T, *site) {}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, s *site) {
+				b, other := s.signedIn("alice", alice), s.signedIn("bob", bob)
+				c.harm(t, s)
+				time.Sleep(time.Second)
+				if a := b.get("/"); (a.location == "/sign-in") != c.ends {
+					t.Errorf("got %d to %q", a.status, a.location)
+				}
+				if a := other.get("/"); a.status != http.StatusOK {
+					t.Errorf("another user: %d", a.status)
+				}
+			})
+		})
+	}
+}
+
+// MFA-13: who signs in with a recovery code is led to what replaces it, and the
+// session lasts when new ones are made.
+func TestAfterARecoveryCode(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *site) {
+		b := s.signedIn("alice", alice)
+		a := b.post("/devices/recovery-codes")
+		code := between(a.body, "<code>", "<")
+		b.follow("/sign-out")
+		b.password("alice")
+		a = b.follow("/sign-in/factor", "code", code)
+		if !strings.Contains(a.text(), "You used a recovery code") || !strings.Contains(a.text(), "Make new recovery codes") || !strings.Contains(a.text(), "Add a device") {
+			t.Fatalf("after a recovery code: %d %s", a.status, a.text())
+		}
+		if a = b.post("/devices/recovery-codes"); strings.Count(a.body, "<code>") != 10 {
+			t.Fatalf("new codes: %d %s", a.status, a.text())
+		}
+		time.Sleep(2 * time.Second)
+		if a = b.get("/devices"); !strings.Contains(a.text(), "You have 10 left") {
+			t.Errorf("after new codes: %d to %q", a.status, a.location)
+		}
+	})
+}
+
+// MFA-12: what the user had is on the page, with when and by whom it was taken
+// away.
+func TestPastDevices(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *site) {
+		s.enrolTOTP(alice)
+		if err := s.factors.Reset(t.Context(), alice, office); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		s.enrolAgain(alice)
+		b := s.browser()
+		b.signIn("alice", alice)
+		s.enrolAgain(alice)
+		b.signIn("alice", alice)
+		text := b.get("/devices").text()
+		_, text, _ = strings.Cut(text, "What you had before")
+		first, then, _ := strings.Cut(text, "removed")
+		if !strings.Contains(first, "Phone (Authenticator app)") || !strings.Contains(then, "from "+home.String()) || !strings.Contains(then, "by your help desk") || strings.Contains(text, "uid") {
+			t.Errorf("shown: %s", text)
+		}
+	})
+}
+
+// enrolAgain gives a user another app in place of the one there may be.
+func (s *site) enrolAgain(user string) {
+	s.t.Helper()
+	s.enrolBy(user, factor.Binding, factor.Source{Address: home})
+}
