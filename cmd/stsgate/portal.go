@@ -177,6 +177,9 @@ func (d *daemon) recordAct(a portal.Act) error {
 		Time: time.Now().UTC(), Action: "portal-" + a.Name, Outcome: a.Outcome, UserID: a.User, UserName: a.UserName,
 		Client: a.Address, Object: a.Object, Factor: a.Factor.Kind.String(), Authenticator: a.Factor.Authenticator,
 	}
+	if a.Name == portal.Mismatch {
+		r.Action = audit.BindingMismatch
+	}
 	if a.Typed != "" {
 		r.UserHash, _ = d.audit.HashName(a.Typed)
 	}

@@ -113,7 +113,7 @@ func (v *visit) addGrant() error {
 	case errors.Is(err, mfa.ErrUnseen):
 		return errNotFound
 	case err != nil:
-		return over(err)
+		return v.over(err, application)
 	}
 	return v.done("/allowed", "allowed")
 }

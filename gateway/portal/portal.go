@@ -91,7 +91,7 @@ type SignIn struct {
 
 // An Act is what a user did here.
 type Act struct {
-	// Name is the act, one of audit.Acts without its portal-.
+	// Name is the act, one of audit.Acts without its portal-, or Mismatch.
 	Name string
 	// User is the directory's GUID, and UserName the name as the directory says it.
 	User, UserName string
@@ -108,6 +108,10 @@ type Act struct {
 	// Outcome is success, failure, or unknown before the act.
 	Outcome string
 }
+
+// Mismatch is the act of a user who answered for what was not asked of that
+// user (MFA-01).
+const Mismatch = "mismatch"
 
 // A Portal answers the users' requests. It is safe for concurrent use.
 type Portal struct {

@@ -142,6 +142,9 @@ func TestOthersThings(t *testing.T) {
 				t.Errorf("%s of another's: %d %s, of none: %d %s", c.path, mine.status, mine.text(), none.status, none.text())
 			}
 		}
+		if n := strings.Count(s.acted(), portal.Mismatch+" failure"); n != 4 { // MFA-01: those of what waits
+			t.Errorf("%d answers for what was not asked are recorded, want 4: %s", n, s.acted())
+		}
 		if m := b.post("/enrol/totp/confirm", "id", half, "code", s.code(alice)); m.status != http.StatusForbidden || strings.Contains(m.body, "<svg") {
 			t.Errorf("another's half of an app: %d %s", m.status, m.text())
 		}

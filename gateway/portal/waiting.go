@@ -114,7 +114,7 @@ func (v *visit) approve() error {
 	case errors.Is(err, mfa.ErrFactor):
 		return v.showWaiting("For this sign-in another device is asked for.")
 	case err != nil:
-		return over(err)
+		return v.over(err, id)
 	case waited:
 		return v.done("/", "approved")
 	}
@@ -147,14 +147,19 @@ func (v *visit) deny() error {
 		return err
 	})
 	if err != nil {
-		return over(err)
+		return v.over(err, id)
 	}
 	return v.done("/", word)
 }
 
 // over tells of an answer that came too late, or for what is not the user's: which
-// of them is not said (PORT-06).
-func over(err error) error {
+// of them is written down (MFA-01), and not said (PORT-06).
+func (v *visit) over(err error, id string) error {
+	if errors.Is(err, mfa.ErrMismatch) {
+		if err := v.record(Mismatch, id, "failure"); err != nil {
+			return err
+		}
+	}
 	switch {
 	case errors.Is(err, mfa.ErrOver), errors.Is(err, mfa.ErrMismatch):
 		return problem{http.StatusNotFound, "It does not wait any more", "It was answered, or its time is over. If your program still asks, start again there."}
