@@ -44,6 +44,19 @@ func (c *claim) way() policy.Shapes {
 	return 0
 }
 
+// end is when the client stops waiting.
+func (c *claim) end() time.Time {
+	return c.r.Start.Add(max(c.s.budget(c.r.Family), patience))
+}
+
+// lost refuses a request that did not come to the store.
+func (c *claim) lost(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return &refusal.Refusal{Reason: refusal.ClientGone, Err: ctx.Err()}
+	}
+	return down(err)
+}
+
 // budget is how long a client of the family waits for its answer.
 func (s *Service) budget(family string) time.Duration {
 	if d, ok := s.c.Hold[family]; ok {
@@ -89,6 +102,11 @@ const (
 // answer: with those that wait already, or by asking the user anew. For a
 // challenge it refuses with the number.
 func (c *claim) join(ctx context.Context, way policy.Shapes) error {
+	leave, err := c.s.turn(ctx, c.end())
+	if err != nil {
+		return c.lost(ctx, err)
+	}
+	defer leave()
 	ctx, done := context.WithTimeout(ctx, state.Deadline)
 	defer done()
 	for counted := false; ; {
@@ -144,7 +162,7 @@ func (c *claim) step(a *approval, way policy.Shapes, counted bool, now time.Time
 		return step, nil
 	}
 	c.until = a.Until
-	if end := c.r.Start.Add(c.s.budget(c.r.Family)); end.Before(c.until) {
+	if end := c.end(); end.Before(c.until) {
 		c.until = end
 	}
 	if err := a.join(waiting{c.r.Transaction, c.answer(), c.until}, now); err != nil {

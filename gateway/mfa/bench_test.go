@@ -2,7 +2,6 @@ package mfa_test
 
 import (
 	"context"
-	"fmt"
 	"runtime"
 	"sync"
 	"testing"
@@ -24,15 +23,12 @@ func BenchmarkHeld(b *testing.B) {
 		ctx, stop := context.WithCancel(context.Background())
 		var all sync.WaitGroup
 		for i := range held {
-			r := s.as(fmt.Sprintf("%08x-d9cb-469f-a165-70867728950e", i), s.request(hold))
+			r := s.as(one(i), s.request(hold))
 			all.Go(func() {
 				if _, err := s.nodes[0].Satisfy(ctx, r); refusal.Of(err) != refusal.ClientGone {
 					b.Error(err)
 				}
 			})
-			for s.knocked() < i-100 && !b.Failed() {
-				<-time.After(time.Millisecond)
-			}
 		}
 		for s.knocked() < held && !b.Failed() {
 			<-time.After(10 * time.Millisecond)

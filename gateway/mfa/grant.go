@@ -355,6 +355,11 @@ func (s *Service) Seen(ctx context.Context, user string) ([]Place, error) {
 // the password must not fill the store.
 func (c *claim) saw(ctx context.Context) {
 	r := c.r
+	done, err := c.s.turn(ctx, c.end())
+	if err != nil {
+		return
+	}
+	defer done()
 	key := state.Approvals.Key("seen-"+r.User.ID, c.s.name("seen", []byte(r.Application.Name), []byte(bound(r.Address).String())))
 	known, err := c.s.c.Store.List(ctx, seenKey(r.User.ID))
 	if err != nil || len(known) >= mostSeen || slices.ContainsFunc(known, func(o state.Record) bool { return o.Key == key }) {

@@ -52,9 +52,14 @@ func (c *claim) answered(p phase, proof Proof) error {
 // leave stops waiting, unless the answer came first. What is approved later is
 // there for the client's retry.
 func (c *claim) leave(ctx context.Context) error {
+	done, err := c.s.turn(context.WithoutCancel(ctx), time.Now().Add(patience))
+	if err != nil {
+		return c.lost(ctx, err)
+	}
+	defer done()
 	var p phase
 	var proof Proof
-	err := update(context.WithoutCancel(ctx), c.s.c.Store, c.key, func(a *approval, _ bool) (time.Duration, error) {
+	err = update(context.WithoutCancel(ctx), c.s.c.Store, c.key, func(a *approval, _ bool) (time.Duration, error) {
 		if p, proof = a.verdict(c.r.Transaction, c.answer()); p != 0 {
 			return 0, errAnswered
 		}

@@ -67,6 +67,7 @@ type Service struct {
 	grants  *state.Mirror
 	locks   *state.Mirror
 	rooms   *rooms
+	turns   turns
 	stopped chan struct{} // closed when Run ends: nobody waits any more
 	stop    sync.Once
 }
@@ -91,7 +92,7 @@ func New(c Config) (*Service, error) {
 		return nil, fmt.Errorf("mfa: a hold of %s, want 0 to %s", c.DefaultHold, MaxHold)
 	}
 	s := &Service{
-		c: c, stopped: make(chan struct{}), rooms: newRooms(),
+		c: c, stopped: make(chan struct{}), rooms: newRooms(), turns: make(turns, atStore),
 		grants: state.NewMirror(c.Store, state.Grants), locks: state.NewMirror(c.Store, state.Locks),
 	}
 	var err error

@@ -88,7 +88,21 @@ func (s *Store) List(ctx context.Context, below state.Key) (all []state.Record, 
 	return s.list(ctx, below)
 }
 
+// few is how many records are sooner asked for one by one than read by a
+// consumer.
+const few = 8
+
 func (s *Store) list(ctx context.Context, below state.Key) (all []state.Record, err error) {
+	if below.Path() != "" {
+		keys, err := s.index(ctx, below)
+		if err != nil {
+			return nil, err
+		}
+		if len(keys) <= few {
+			all, unread, err := s.fetch(ctx, keys)
+			return sorted(all), errors.Join(err, unreadable(unread...))
+		}
+	}
 	c, err := s.consume(ctx, below.Bucket(), filter(below))
 	if err != nil {
 		return nil, err
@@ -114,13 +128,14 @@ func (s *Store) list(ctx context.Context, below state.Key) (all []state.Record, 
 	}
 	if c.read < c.pending {
 		late, unread, e := s.rest(ctx, below, seen)
-		all, err = append(all, late...), e
-		for _, k := range unread {
-			err = errors.Join(err, unreadable(k))
-		}
+		all, err = append(all, late...), errors.Join(e, unreadable(unread...))
 	}
+	return sorted(all), err
+}
+
+func sorted(all []state.Record) []state.Record {
 	slices.SortFunc(all, func(a, b state.Record) int { return strings.Compare(a.Key.Path(), b.Key.Path()) })
-	return all, err
+	return all
 }
 
 func filter(below state.Key) string {
@@ -130,32 +145,56 @@ func filter(below state.Key) string {
 	return subject(below.Bucket(), below.Path()+".>")
 }
 
-func unreadable(k state.Key) error {
-	return fmt.Errorf("%w: %s: the server cannot read it", state.ErrCorrupt, k)
+// unreadable is an error for each key, nil for none.
+func unreadable(keys ...state.Key) (err error) {
+	for _, k := range keys {
+		err = errors.Join(err, fmt.Errorf("%w: %s: the server cannot read it", state.ErrCorrupt, k))
+	}
+	return err
 }
 
 // rest asks for each record below that the server's index has and that was not
 // seen. It returns those that the server was merely slow with, and the keys of
 // those that it cannot read.
 func (s *Store) rest(ctx context.Context, below state.Key, seen map[string]bool) (late []state.Record, unread []state.Key, err error) {
-	info, err := s.streams[below.Bucket()].Info(ctx, jetstream.WithSubjectFilter(filter(below)))
+	keys, err := s.index(ctx, below)
 	if err != nil {
-		return nil, nil, unavailable(err)
+		return nil, nil, err
+	}
+	return s.fetch(ctx, slices.DeleteFunc(keys, func(k state.Key) bool { return seen[k.Path()] }))
+}
+
+// index returns the keys below that the server's index has, in no order.
+func (s *Store) index(ctx context.Context, below state.Key) (keys []state.Key, err error) {
+	stream, ok := s.streams[below.Bucket()]
+	if !ok {
+		return nil, fmt.Errorf("%w: %s is no bucket", state.ErrInvalid, below.Bucket())
+	}
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(filter(below)))
+	if err != nil {
+		return nil, unavailable(err)
 	}
 	for name := range info.State.Subjects {
-		k, err := below.Bucket().ParseKey(strings.TrimPrefix(name, subject(below.Bucket(), "")))
-		if err != nil || seen[k.Path()] {
-			continue
+		if k, err := below.Bucket().ParseKey(strings.TrimPrefix(name, subject(below.Bucket(), ""))); err == nil {
+			keys = append(keys, k)
 		}
+	}
+	return keys, nil
+}
+
+// fetch asks for each record. It leaves out those that are gone, and returns
+// the keys of those that the server cannot read.
+func (s *Store) fetch(ctx context.Context, keys []state.Key) (all []state.Record, unread []state.Key, err error) {
+	for _, k := range keys {
 		r, err := s.get(ctx, k)
 		switch {
 		case err == nil:
-			late = append(late, r)
+			all = append(all, r)
 		case errors.Is(err, state.ErrCorrupt):
 			unread = append(unread, k)
 		case !errors.Is(err, state.ErrNotFound):
 			return nil, nil, err
 		}
 	}
-	return late, unread, nil
+	return all, unread, nil
 }
