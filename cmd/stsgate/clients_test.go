@@ -99,6 +99,11 @@ func (s *site) checkRefused(t *testing.T, got outcome, reason refusal.Reason) {
 }
 
 func askMSALGo(t *testing.T, s *site, user person) outcome {
+	return askMSALGoThrough(t, s, user, func(r http.RoundTripper) http.RoundTripper { return r })
+}
+
+// askMSALGoThrough has its messages go through what wrap makes of the transport.
+func askMSALGoThrough(t *testing.T, s *site, user person, wrap func(http.RoundTripper) http.RoundTripper) outcome {
 	pool := x509.NewCertPool()
 	pem, err := os.ReadFile(s.authorities)
 	if err != nil || !pool.AppendCertsFromPEM(pem) {
@@ -107,7 +112,7 @@ func askMSALGo(t *testing.T, s *site, user person) outcome {
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
 	t.Cleanup(transport.CloseIdleConnections)
 	app, err := public.New(cloudClient, public.WithAuthority(s.cloud.URL+"/common"), public.WithInstanceDiscovery(false),
-		public.WithHTTPClient(&http.Client{Transport: transport}))
+		public.WithHTTPClient(&http.Client{Transport: wrap(transport)}))
 	if err != nil {
 		t.Fatal(err)
 	}

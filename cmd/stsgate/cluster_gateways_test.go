@@ -60,14 +60,22 @@ limits: {handshakes_per_source: 1000}
 // Nobody here knows the passwords of so many victims.
 func newFleet(t testing.TB, n, victims int, stateOf func(i int) string) *fleet {
 	t.Helper()
-	farm, err := adfstest.Start(adfstest.Config{Host: "localhost", Users: farmUsers(), Applications: []string{"urn:payroll"}})
+	f := newFleetOf(t, adfstest.Config{Host: "localhost", Users: farmUsers(), Applications: []string{"urn:payroll"}}, fleetFile, n, stateOf)
+	f.addVictims(victims)
+	return f
+}
+
+// newFleetOf does that in front of a farm, with a configuration in which stand
+// the addresses to listen on and of operators, the farm's, and the state.
+func newFleetOf(t testing.TB, c adfstest.Config, configuration string, n int, stateOf func(i int) string) *fleet {
+	t.Helper()
+	farm, err := adfstest.Start(c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	f := &fleet{t: t, dir: t.TempDir(), farm: farm}
 	t.Cleanup(f.close)
 	writeGate(t, f.dir, "", farm.CAPEM())
-	f.addVictims(victims)
 	roots, err := readPool(filepath.Join(f.dir, "ca.pem"))
 	if err != nil {
 		t.Fatal(err)
@@ -77,7 +85,7 @@ func newFleet(t testing.TB, n, victims int, stateOf func(i int) string) *fleet {
 		if err := os.Mkdir(g.dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		text := fmt.Sprintf(fleetFile, g.listen, g.admin, farm.URLs()[0], stateOf(i))
+		text := fmt.Sprintf(configuration, g.listen, g.admin, farm.URLs()[0], stateOf(i))
 		if err := os.WriteFile(filepath.Join(g.dir, "stsgate.yaml"), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -126,7 +126,7 @@ func writeServerCertificate(dir string, until time.Time) error {
 	ca.IsCA, ca.BasicConstraintsValid, ca.KeyUsage = true, true, x509.KeyUsageCertSign
 	leaf := demoCertificate("sts.contoso.example")
 	leaf.NotBefore, leaf.NotAfter = until.Add(-24*time.Hour), until
-	leaf.DNSNames, leaf.IPAddresses = []string{"sts.contoso.example", "localhost"}, []net.IP{net.IPv4(127, 0, 0, 1)}
+	leaf.DNSNames, leaf.IPAddresses = []string{"sts.contoso.example", "localhost", demoPortal}, []net.IP{net.IPv4(127, 0, 0, 1)}
 	leaf.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	return errors.Join(writeCertificate(dir, "ca", ca, ca, caKey, nil), writeCertificate(dir, "tls", leaf, ca, caKey, key))
 }
