@@ -103,9 +103,11 @@ func (f *fleet) addVictims(n int) {
 	}
 	defer file.Close()
 	for i := range n {
-		fmt.Fprintf(file, "  - name: %s\n    guid: 00000000-0000-4000-8000-%012d\n    groups: [staff]\n", victim(i), i)
+		fmt.Fprintf(file, "  - name: %s\n    guid: %s\n    groups: [staff]\n", victim(i), victimID(i))
 	}
 }
+
+func victimID(i int) string { return fmt.Sprintf("00000000-0000-4000-8000-%012d", i) }
 
 func victim(i int) string { return fmt.Sprintf("victim%d@contoso.example", i) }
 
