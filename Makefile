@@ -20,7 +20,7 @@ build:                     ## bin/stsgate, static
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/stsgate ./cmd/stsgate
 
 test:                      ## all tests
-	$(GO) test $(RACE) -shuffle=on $(TESTFLAGS) ./... ./testdata ./testdata/oracle
+	$(GO) test $(RACE) -shuffle=on -timeout=20m $(TESTFLAGS) ./... ./testdata ./testdata/oracle
 
 lint:                      ## formatting, vet, staticcheck, known vulnerabilities
 	@test -z "$$(gofmt -l .)" || { echo "not gofmt clean:"; gofmt -l .; exit 1; }

@@ -11,40 +11,9 @@ import (
 	"testing"
 
 	"stsgate/gateway/soap"
+	"stsgate/testdata"
 	"stsgate/testdata/oracle"
 )
-
-// shared returns the path of a file of the shared reference material, and
-// skips the test where there is none.
-func shared(t *testing.T, path string) string {
-	t.Helper()
-	dir := os.Getenv("STSGATE_SHARED")
-	if dir == "" {
-		dir = filepath.Join(moduleRoot(t), "..", "shared")
-	}
-	full := filepath.Join(dir, filepath.FromSlash(path))
-	if _, err := os.Stat(full); err != nil {
-		t.Skipf("no shared reference material: %v", err)
-	}
-	return full
-}
-
-func moduleRoot(t *testing.T) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir
-		}
-		if dir == filepath.Dir(dir) {
-			t.Fatal("no go.mod above the test")
-		}
-		dir = filepath.Dir(dir)
-	}
-}
 
 // An oracleCase is a line of testdata/oracle.txt, which says what is in it.
 type oracleCase struct {
@@ -88,7 +57,7 @@ func oracleCases(t *testing.T) map[string]*oracleCase {
 // oracleDocuments calls yield for each document of the oracle with its case.
 func oracleDocuments(t *testing.T, yield func(t *testing.T, c *oracleCase, src []byte)) {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(shared(t, "oracle/cases"), "*.xml"))
+	files, err := filepath.Glob(filepath.Join(testdata.Shared(t, "oracle", "cases"), "*.xml"))
 	if err != nil || len(files) != 161 {
 		t.Fatalf("got %d documents, %v, want 161", len(files), err)
 	}
@@ -135,7 +104,7 @@ func TestOracleCasesNamed(t *testing.T) {
 // in their tests: a09, a05-a08.
 func rulesNaming(t *testing.T) map[string][]string {
 	t.Helper()
-	b, err := os.ReadFile(shared(t, "security.md"))
+	b, err := os.ReadFile(testdata.Shared(t, "security.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +199,7 @@ func TestRealMessages(t *testing.T) {
 		"wresult/identitymodel.WresultWsTrust14WithoutNamespaceUnusualSpacing.xml": "XML-12",
 		"wresult/passport-wsfed.inline-01.xml":                                     "XML-12",
 	}
-	messages := shared(t, "messages")
+	messages := testdata.Shared(t, "messages")
 	for pattern, profile := range map[string]soap.Profile{
 		"rst/*": soap.Request, "rstr/*": soap.Answer, "wresult/*": soap.Answer, "fault/*": soap.Answer,
 		"mex/*": soap.Metadata, "fedmeta/*": soap.Metadata, "minimal-mex.xml": soap.Metadata,

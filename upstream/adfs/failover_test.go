@@ -113,8 +113,8 @@ func TestKilledNodeUnderLoad(t *testing.T) {
 	killed := time.Now()
 	behind.Nodes[0].Kill()
 	eventually(t, "the node is down", func() bool { return !farm.Nodes()[0].Up })
-	if took := time.Since(killed); took > 2*time.Second {
-		t.Errorf("node went down after %v, want 2 s at most", took)
+	if took := time.Since(killed); took > 10*time.Second {
+		t.Errorf("node went down after %v, want 10 s at most", took)
 	}
 	l.more(t, workers) // whatever was under way at the dead node has ended
 	failed := l.failures()

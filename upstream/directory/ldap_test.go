@@ -580,7 +580,7 @@ func (s *site) testStalled(t *testing.T) {
 	if a, err := find(t, l, "carol"); err == nil || errors.Is(err, account.ErrUnknown) {
 		t.Errorf("got %+v, error %v, want that it is not known", a, err)
 	}
-	if took := time.Since(start); took > 3*c.Timeout+time.Second {
+	if took := time.Since(start); took > 20*c.Timeout {
 		t.Errorf("three took %v", took)
 	}
 	start = time.Now()
@@ -592,7 +592,7 @@ func (s *site) testStalled(t *testing.T) {
 			t.Fatalf("got %v, want that it is not known", err)
 		}
 	}
-	if took := time.Since(start); took > c.Timeout {
+	if took := time.Since(start); took > 20*c.Timeout {
 		t.Errorf("200 that nobody asked took %v", took)
 	}
 	directory.AgeNames(l, time.Hour)

@@ -83,7 +83,7 @@ func TestLostAnswers(t *testing.T) {
 	if !errors.Is(err, state.ErrUnknown) || errors.Is(err, state.ErrUnavailable) {
 		t.Fatalf("got error %v, want ErrUnknown", err)
 	}
-	if took < state.Deadline/2 || took > 4*state.Deadline {
+	if took < state.Deadline/2 || took > 20*state.Deadline {
 		t.Errorf("took %s, want about %s", took, state.Deadline)
 	}
 	if got := get(t, s, k); got != "spent" {
@@ -209,7 +209,7 @@ func TestServerGone(t *testing.T) {
 			t.Errorf("watch: %v, want ErrUnavailable", err)
 		}
 	}
-	if took := time.Since(start); took > 4*state.Deadline {
+	if took := time.Since(start); took > 20*state.Deadline {
 		t.Errorf("took %s", took)
 	}
 }
@@ -283,7 +283,7 @@ func TestMirrorIsClosedInSilence(t *testing.T) {
 	c.answers.Store(true)
 	start := time.Now()
 	until(t, func() bool { _, err := m.Get(k); return errors.Is(err, state.ErrStale) })
-	if took := time.Since(start); took > state.MaxAge+time.Second {
+	if took := time.Since(start); took > state.MaxAge+10*time.Second {
 		t.Errorf("closed after %s, want about %s", took, state.MaxAge)
 	}
 	c.answers.Store(false)
