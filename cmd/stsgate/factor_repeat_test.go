@@ -2,14 +2,21 @@ package main
 
 import (
 	"bytes"
+	"crypto/rand"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
+	"stsgate/gateway/account"
 	"stsgate/gateway/audit"
 	"stsgate/gateway/refusal"
+	"stsgate/gateway/soap"
+	"stsgate/gateway/wstrust"
 )
 
 // A repeater sends each message for a token twice, as libraries of Microsoft's
@@ -181,4 +188,109 @@ func (f *factorFleet) checkTally(t *testing.T, m *member, before map[string]floa
 			t.Errorf("%s grew by %v, want %v", what, n-before[what], want[what])
 		}
 	}
+}
+
+// SOAP-16: the same message at another gateway is an exchange of its own there.
+// What is shared sees to it that it counts and asks once.
+func (f *factorFleet) repeatsElsewhere(t *testing.T) {
+	m := f.signIn(t, "rita")
+	t.Run("wrong password", func(t *testing.T) {
+		before := f.tally(t, m)
+		message := f.message(m, coded, "another")
+		for gateway := range fleetSize {
+			if got := f.post(t, gateway, message); !strings.Contains(got, "ID3242") {
+				t.Errorf("gateway %d: %s", gateway, got)
+			}
+		}
+		if n := f.tally(t, m)[toFarm] - before[toFarm]; n != 1 {
+			t.Errorf("%v reached the farm", n)
+		}
+	})
+	t.Run("wrong codes", func(t *testing.T) {
+		// Five would close the app for five minutes.
+		for i := range 3 {
+			message := f.message(m, coded, m.password+","+m.at(t, m.last+1000+int64(i)))
+			f.everywhere(t, message, "ID3242")
+		}
+		if got := f.post(t, 0, f.message(m, coded, m.password+","+m.code(t))); !strings.Contains(got, "Assertion") {
+			t.Errorf("the right code after three wrong ones, each at three gateways: %s", got)
+		}
+	})
+	t.Run("number", func(t *testing.T) {
+		prompts := f.count(t, `stsgate_mfa_prompts_total{shape="challenge"}`)
+		told := map[string]bool{}
+		for _, got := range f.everywhere(t, f.message(m, challenged, m.password), "type ") {
+			told[toldNumber.FindString(got)] = true
+		}
+		if n := f.count(t, `stsgate_mfa_prompts_total{shape="challenge"}`) - prompts; n != 1 || len(told) != 1 {
+			t.Errorf("asked %v times, told %d numbers", n, len(told))
+		}
+		m.awaits("Sign in to challenged")
+		m.press("Deny")
+	})
+	t.Run("waiting", func(t *testing.T) {
+		prompts := f.count(t, `stsgate_mfa_prompts_total{shape="hold"}`)
+		message := f.message(m, held, m.password)
+		answers := make(chan string, fleetSize)
+		for gateway := range fleetSize {
+			go func() { answers <- f.post(t, gateway, message) }()
+		}
+		if !eventually(patience, func() bool { return f.count(t, "stsgate_mfa_held") == fleetSize }) {
+			t.Error("not all wait")
+		}
+		m.visit("/")
+		m.says(", 3 times") // they wait together, and the user sees how many (MFA-02)
+		m.press("Approve")
+		tokens := 0
+		for range fleetSize {
+			if got := <-answers; strings.Contains(got, "Assertion") {
+				tokens++
+			}
+		}
+		if n := f.count(t, `stsgate_mfa_prompts_total{shape="hold"}`) - prompts; n != 1 || tokens != fleetSize {
+			t.Errorf("asked %v times, %d tokens", n, tokens)
+		}
+	})
+}
+
+// everywhere sends a message to all gateways at once. Every answer must have the
+// text.
+func (f *factorFleet) everywhere(t *testing.T, message []byte, text string) []string {
+	t.Helper()
+	answers := make([]string, len(f.gateways))
+	var all sync.WaitGroup
+	for gateway := range f.gateways {
+		all.Go(func() { answers[gateway] = f.post(t, gateway, message) })
+	}
+	all.Wait()
+	for gateway, got := range answers {
+		if !strings.Contains(got, text) {
+			t.Errorf("gateway %d: %s", gateway, got)
+		}
+	}
+	return answers
+}
+
+// message asks for a token, at whichever gateway.
+func (f *factorFleet) message(m *member, application, password string) []byte {
+	return wstrust.AppendRequest(nil, wstrust.Query{
+		SOAP: soap.V12, Version: wstrust.V13, To: "https://localhost" + path13, MessageID: "urn:fleet:" + rand.Text(),
+		Username: m.name, Password: account.NewPassword([]byte(password)), AppliesTo: "urn:" + application, Now: time.Now(),
+	})
+}
+
+func (f *factorFleet) post(t *testing.T, gateway int, message []byte) string {
+	g := f.gateways[gateway]
+	_, port, _ := net.SplitHostPort(g.listen)
+	a, err := g.client.Post("https://localhost:"+port+path13, soap.V12.ContentType(), bytes.NewReader(message))
+	if err != nil {
+		t.Error(err)
+		return ""
+	}
+	defer a.Body.Close()
+	body, err := io.ReadAll(a.Body)
+	if err != nil {
+		t.Error(err)
+	}
+	return string(body)
 }
