@@ -18,13 +18,9 @@ import (
 var examplesNow = time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
 
 // vocabulary is that of a gateway with everything configured: a directory, a
-// farm, an issuer and places. What no gateway tells yet is unavailable, so that
-// no example needs it.
+// farm, an issuer and places.
 func vocabulary() policy.Vocabulary {
-	v := policy.Vocabulary{
-		Directory: true, Now: examplesNow,
-		Unavailable: policy.FactSet(0).With(policy.ClientFamiliar, policy.SourceFailedUsers, policy.SourceFailures),
-	}
+	v := policy.Vocabulary{Directory: true, Now: examplesNow}
 	for _, e := range config.Defaults().Endpoints {
 		if e.Kind == config.UsernameMixed2005 || e.Kind == config.UsernameMixed13 {
 			v.Endpoints = append(v.Endpoints, e.Path)
