@@ -5,7 +5,7 @@ RACE     := $(shell command -v gcc >/dev/null 2>&1 && echo -race)
 # What the tests drive: an independent judge of signatures, the baseline of the
 # benchmark, promtool, real WS-Trust clients, a judge of schemas, the readers of
 # .NET, a domain controller, a browser, a receiver of syslog.
-DEPS     := xmlsec1 nginx-light prometheus python3-msal python3-zeep python3-aiosmtpd python3-jsonschema curl systemd freeradius iproute2 \
+DEPS     := xmlsec1 nginx-light prometheus python3-msal python3-zeep python3-aiosmtpd python3-jsonschema curl systemd freeradius iproute2 e2fsprogs \
             mono-mcs mono-runtime libmono-system-runtime-serialization4.0-cil samba-ad-dc samba-ad-provision chromium \
             rsyslog rsyslog-gnutls
 

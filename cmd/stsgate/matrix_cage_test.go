@@ -87,6 +87,7 @@ type cage struct {
 	step     atomic.Int64 // of the clock, in nanoseconds
 	count    int
 	impostor net.Listener // who shows another certificate in the farm's place
+	device   bool         // the audit log's disk is one whose writes can fail
 }
 
 // strangers are users who never sign in with the right password.

@@ -117,6 +117,7 @@ func elsewhere() [][]string {
 		{"the directory does not answer", "`directory-down`, but who signed in within the hour is forwarded where no rule asks for a group", "directory", "StsgateDirectoryDown", "script active-directory"},
 		{"policy, or what it names, is wrong at the start", "it does not start, exit code 78", "", "StsgateAbsent", "TestMatrixStart"},
 		{"the signing certificate expires", "issued: `issuer-failed`, until a restart with the next one", "signing", "StsgateCertificateExpiresIn1Day", "TestMatrixSigning"},
+		{"the device of the audit log fails", "all: `audit-failed`", "audit", "StsgateAuditFailed", "TestMatrixAuditDevice"},
 		{"nobody scrapes the metrics", "what they always get: nothing asks Prometheus", "", "StsgateAbsent", ""},
 		{"policy panics, or anything else", "`internal`; three within a minute end readiness", "panics", "StsgatePanics", "package gateway, TestTorture"},
 		{"the gateway is killed and what it had in memory is lost", "locks, blocks and bans hold, from the store", "", "", "TestThreeNodes, make crash"},
