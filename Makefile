@@ -39,9 +39,9 @@ fuzz:                      ## each fuzz target for FUZZTIME
 siege:                     ## slowloris, 1 GiB bodies, bombs and floods beside an honest client, at the gateway and at nginx; two cores
 	SIEGE=1 $(GO) test ./cmd/stsgate -run '^TestSiege$$' -count=1 -timeout 15m -v
 
-crash:                     ## 1,000 kills of a writing store and of a gateway under load, and power cuts where root and loop devices allow; CRASH_ROUNDS, KILL_ROUNDS, POWER_ROUNDS
+crash:                     ## 1,000 kills of a writing store and of a gateway under load and in the middle of second factors, and power cuts where root and loop devices allow; CRASH_ROUNDS, KILL_ROUNDS, KILL_FACTOR_ROUNDS, POWER_ROUNDS
 	CRASH_ROUNDS=$${CRASH_ROUNDS:-1000} POWER_ROUNDS=$${POWER_ROUNDS:-0} $(GO) test ./gateway/state/jetstream -run='^(TestKill|TestPowerCut)$$' -count=1 -timeout=60m -v
-	KILL_ROUNDS=$${KILL_ROUNDS:-1000} $(GO) test ./cmd/stsgate -run='^TestKilledGateway$$' -count=1 -timeout=60m -v
+	KILL_ROUNDS=$${KILL_ROUNDS:-1000} KILL_FACTOR_ROUNDS=$${KILL_FACTOR_ROUNDS:-20} $(GO) test ./cmd/stsgate -run='^(TestKilledGateway|TestKilledInTheMiddle)$$' -count=1 -timeout=60m -v
 
 cluster:                   ## three gateways on three NATS servers, each killed, paused and cut off under load; CLUSTER_ROUNDS
 	CLUSTER_ROUNDS=$${CLUSTER_ROUNDS:-10} $(GO) test ./cmd/stsgate -run='^TestThreeNodes$$' -count=1 -timeout=60m -v

@@ -201,21 +201,26 @@ func (g *gatewayProcess) ask(user, password string) (o upshot, id string) {
 }
 
 func (g *gatewayProcess) askWith(c *http.Client, user, password string) (o upshot, id string) {
-	q := wstrust.Query{
-		SOAP: soap.V12, Version: wstrust.V13, To: "https://localhost" + path13, MessageID: "urn:fleet:" + rand.Text(),
-		Username: user, Password: account.NewPassword([]byte(password)), AppliesTo: "urn:payroll", Now: time.Now(),
-	}
-	_, port, _ := net.SplitHostPort(g.listen)
-	answer, err := c.Post("https://localhost:"+port+path13, soap.V12.ContentType(), bytes.NewReader(wstrust.AppendRequest(nil, q)))
-	if err != nil {
-		return unanswered, ""
-	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
+	body, err := g.post(c, "urn:payroll", user, password)
 	if err != nil {
 		return unanswered, ""
 	}
 	return read(body)
+}
+
+// post returns the answer to a request for a token.
+func (g *gatewayProcess) post(c *http.Client, realm, user, password string) ([]byte, error) {
+	q := wstrust.Query{
+		SOAP: soap.V12, Version: wstrust.V13, To: "https://localhost" + path13, MessageID: "urn:fleet:" + rand.Text(),
+		Username: user, Password: account.NewPassword([]byte(password)), AppliesTo: realm, Now: time.Now(),
+	}
+	_, port, _ := net.SplitHostPort(g.listen)
+	answer, err := c.Post("https://localhost:"+port+path13, soap.V12.ContentType(), bytes.NewReader(wstrust.AppendRequest(nil, q)))
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	return io.ReadAll(answer.Body)
 }
 
 func read(body []byte) (upshot, string) {

@@ -57,16 +57,23 @@ func (b *browser) visit(path string) {
 
 func (b *browser) load(r *http.Request) {
 	b.t.Helper()
+	if err := b.try(r); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// try loads a page that perhaps does not come.
+func (b *browser) try(r *http.Request) error {
 	answer, err := b.c.Do(r)
 	if err != nil {
-		b.t.Fatal(err)
+		return err
 	}
 	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		b.t.Fatal(err)
+	if err == nil {
+		b.page = string(text)
 	}
-	b.page = string(text)
+	return err
 }
 
 // says fails unless the page has a text.
@@ -95,13 +102,19 @@ var (
 // values of what is filled in.
 func (b *browser) press(button string, filled ...string) {
 	b.t.Helper()
+	b.load(b.form(button, filled...))
+}
+
+// form is what press sends.
+func (b *browser) form(button string, filled ...string) *http.Request {
+	b.t.Helper()
 	for _, form := range formTag.FindAllStringSubmatch(b.page, -1) {
 		if strings.Contains(form[0], ">"+button+"<") {
-			b.send(html.UnescapeString(form[1]), b.fill(form[0], filled))
-			return
+			return b.post(html.UnescapeString(form[1]), b.fill(form[0], filled))
 		}
 	}
 	b.t.Fatalf("no form with the button %q on the page:\n%s", button, b.main())
+	return nil
 }
 
 // fill returns what a form sends.
@@ -123,8 +136,8 @@ func (b *browser) fill(form string, filled []string) url.Values {
 	return values
 }
 
-// send posts as browsers do from a page whose referrer policy is no-referrer.
-func (b *browser) send(path string, values url.Values) {
+// post is a form as browsers send it from a page whose referrer policy is no-referrer.
+func (b *browser) post(path string, values url.Values) *http.Request {
 	b.t.Helper()
 	r, err := http.NewRequestWithContext(b.t.Context(), http.MethodPost, portalAddress+path, strings.NewReader(values.Encode()))
 	if err != nil {
@@ -133,7 +146,7 @@ func (b *browser) send(path string, values url.Values) {
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("Origin", "null")
 	r.Header.Set("Sec-Fetch-Site", "same-origin")
-	b.load(r)
+	return r
 }
 
 // awaits looks at what waits until the page has a text.
