@@ -236,13 +236,16 @@ func find(ctx context.Context, path string) (cdp.NodeID, error) {
 	if _, err := dom.GetDocument().Do(ctx); err != nil {
 		return 0, err
 	}
-	search, n, err := dom.PerformSearch(path).Do(ctx)
-	if err != nil || n == 0 {
-		return 0, fmt.Errorf("%d elements at %s: %w", n, path, err)
-	}
-	all, err := dom.GetSearchResults(search, 0, n).Do(ctx)
-	if err != nil {
-		return 0, err
+	var all []cdp.NodeID
+	for tries := 0; all == nil; tries++ {
+		search, n, err := dom.PerformSearch(path).Do(ctx)
+		if err != nil || n == 0 {
+			return 0, fmt.Errorf("%d elements at %s: %w", n, path, err)
+		}
+		all, err = dom.GetSearchResults(search, 0, n).Do(ctx)
+		if err != nil && tries == 5 { // or the page was shown anew since the search
+			return 0, err
+		}
 	}
 	for _, id := range all {
 		if quads, err := dom.GetContentQuads().WithNodeID(id).Do(ctx); err == nil && len(quads) > 0 {
