@@ -161,7 +161,7 @@ func (d *device) signed(challenge string, a answer) []byte {
 // newDevice gives the user a passkey on a device of its own.
 func newDevice(t testing.TB, v *factor.Verifier, id string) *device {
 	t.Helper()
-	d := &device{credential: virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)}
+	d := &device{credential: newKey(virtualwebauthn.KeyTypeEC2)}
 	c := must(v.BeginPasskey(t.Context(), user(id), binding(id)))(t)
 	challenge, handle := asked(t, c)
 	d.handle = handle
@@ -175,4 +175,16 @@ func (d *device) signIn(t testing.TB, v *factor.Verifier, id string, a answer) (
 	c := must(v.BeginSignIn(t.Context(), id))(t)
 	challenge, _ := asked(t, c)
 	return v.FinishSignIn(t.Context(), id, c.ID, d.signed(challenge, a), home)
+}
+
+// newKey returns a credential as devices have: the library drops zeros at the
+// front of a coordinate, one key in 128.
+func newKey(kind virtualwebauthn.KeyType) virtualwebauthn.Credential {
+	const whole = 77 // bytes of a COSE key of two coordinates of 32
+	for {
+		c := virtualwebauthn.NewCredential(kind)
+		if kind != virtualwebauthn.KeyTypeEC2 || len(c.Key.AttestationData()) == whole {
+			return c
+		}
+	}
 }

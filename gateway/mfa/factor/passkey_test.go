@@ -24,7 +24,7 @@ func TestPasskey(t *testing.T) {
 		rp := virtualwebauthn.RelyingParty{Name: "Contoso", ID: rpID, Origin: origin}
 		var handle string
 		for i, kind := range []virtualwebauthn.KeyType{virtualwebauthn.KeyTypeEC2, virtualwebauthn.KeyTypeRSA} {
-			credential := virtualwebauthn.NewCredential(kind)
+			credential := newKey(kind)
 			synced := kind == virtualwebauthn.KeyTypeRSA
 			a := virtualwebauthn.NewAuthenticatorWithOptions(virtualwebauthn.AuthenticatorOptions{BackupEligible: synced, BackupState: synced})
 			c := must(v.BeginPasskey(t.Context(), user(alice), binding(alice)))(t)
@@ -76,7 +76,7 @@ func TestPasskeyNotMade(t *testing.T) {
 		try := func(what string, a answer, by func(c *factor.Ceremony) (user, id string), want error) {
 			t.Helper()
 			before := len(must(v.List(t.Context(), alice))(t))
-			d := &device{credential: virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)}
+			d := &device{credential: newKey(virtualwebauthn.KeyTypeEC2)}
 			c := must(v.BeginPasskey(t.Context(), user(alice), binding(alice)))(t)
 			challenge, _ := asked(t, c)
 			who, id := by(c)
@@ -143,7 +143,7 @@ func TestPasskeyNotAccepted(t *testing.T) {
 		s := newSite(t, 1, nil, withPasskeys)
 		v := s.nodes[0]
 		d, others := newDevice(t, v, alice), newDevice(t, v, bob)
-		synced := &device{credential: virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)}
+		synced := &device{credential: newKey(virtualwebauthn.KeyTypeEC2)}
 		c := must(v.BeginPasskey(t.Context(), user(alice), binding(alice)))(t)
 		challenge, _ := asked(t, c)
 		must(v.FinishPasskey(t.Context(), alice, c.ID, synced.made(challenge, answer{flags: flagUP | flagUV | flagAT | flagBE}), "", home))(t)
@@ -273,7 +273,7 @@ func TestPasskeysFull(t *testing.T) {
 			t.Errorf("the eleventh: %v", err)
 		}
 		challenge, _ := asked(t, last)
-		d := &device{credential: virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)}
+		d := &device{credential: newKey(virtualwebauthn.KeyTypeEC2)}
 		if _, err := v.FinishPasskey(t.Context(), alice, last.ID, d.made(challenge, answer{}), "", home); !errors.Is(err, factor.ErrFull) {
 			t.Errorf("the eleventh, begun before: %v", err)
 		}
