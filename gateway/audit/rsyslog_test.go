@@ -3,7 +3,6 @@
 package audit_test
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -157,14 +156,13 @@ func (r *rsyslog) certify() {
 func (r *rsyslog) start() {
 	r.t.Helper()
 	r.cmd = exec.Command(r.program, "-n", "-f", filepath.Join(r.dir, "rsyslog.conf"), "-i", filepath.Join(r.dir, "pid"))
-	var out bytes.Buffer
-	r.cmd.Stdout, r.cmd.Stderr = &out, &out
+	r.cmd.Stderr = r.t.Output()
 	if err := r.cmd.Start(); err != nil {
 		r.t.Fatal(err)
 	}
 	cmd := r.cmd
-	r.t.Cleanup(func() { _ = cmd.Process.Kill() }) // where the test did not stop it
-	eventually(r.t, "listening: "+out.String(), func() bool {
+	r.t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }) // where the test did not stop it
+	eventually(r.t, "listening", func() bool {
 		c, err := net.Dial("tcp", r.address)
 		if err == nil {
 			c.Close()
