@@ -85,13 +85,12 @@ func startNATS(t *testing.T) *natsCluster {
 
 // separate gives each node a namespace on a bridge of this machine.
 func (c *natsCluster) separate() {
-	id := os.Getpid() % 200
-	bridge, network := fmt.Sprint("stsbr", id), fmt.Sprintf("10.213.%d.", id)
-	if err := ip("link", "add", bridge, "type", "bridge"); err != nil {
+	id, err := c.addBridge()
+	if err != nil {
 		c.t.Logf("no server can be cut off: %v", err)
 		return
 	}
-	c.bridge = bridge
+	bridge, network := c.bridge, fmt.Sprintf("10.213.%d.", id)
 	steps := [][]string{{"addr", "add", network + "254/24", "dev", bridge}, {"link", "set", bridge, "up"}}
 	for i, n := range c.nodes {
 		n.space, n.link, n.ip = fmt.Sprintf("stsgate-%d-%d", id, i), fmt.Sprintf("sts%d-%d", id, i), network+fmt.Sprint(i+1)
@@ -106,6 +105,19 @@ func (c *natsCluster) separate() {
 			c.t.Fatal(err)
 		}
 	}
+}
+
+// addBridge makes a bridge under a number that no other test uses.
+func (c *natsCluster) addBridge() (id int, err error) {
+	for i := range 10 {
+		id = (os.Getpid() + i) % 200
+		c.bridge = fmt.Sprint("stsbr", id)
+		if err = ip("link", "add", c.bridge, "type", "bridge"); err == nil {
+			return id, nil
+		}
+	}
+	c.bridge = ""
+	return 0, err
 }
 
 func ip(args ...string) error {

@@ -36,6 +36,7 @@ func TestThreeNodes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts three NATS servers and three gateways")
 	}
+	t.Parallel() // it waits more than it works
 	c := startNATS(t)
 	f := newFleet(t, fleetSize, victims, func(i int) string {
 		return fmt.Sprintf("{key: ../state.key, nats: {urls: [%s], credentials: %q, ca: %q}}", strings.Join(c.urls(i), ", "),

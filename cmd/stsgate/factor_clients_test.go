@@ -35,6 +35,7 @@ func haveFactorClients(t *testing.T) {
 // The second factor as users meet it, with one gateway: clients that were written
 // elsewhere, a farm, and the portal over HTTPS, for every shape.
 func TestSecondFactor(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	haveFactorClients(t)
 	f := newFactorFleet(t, 1, func(int) string { return "{dir: state, key: ../state.key}" }, append(factorNames(), "rita", "vera", "mallory")...)
 	f.everyShape(t)
@@ -48,6 +49,7 @@ func TestSecondFactorThreeNodes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts three NATS servers and three gateways")
 	}
+	t.Parallel() // it waits more than it works
 	haveFactorClients(t)
 	c := startNATS(t)
 	f := newFactorFleet(t, fleetSize, func(i int) string {

@@ -39,6 +39,7 @@ func TestKilledInTheMiddle(t *testing.T) {
 	if testing.Short() {
 		t.Skip("kills a gateway")
 	}
+	t.Parallel() // it waits more than it works
 	rounds := 1
 	if n, err := strconv.Atoi(os.Getenv("KILL_FACTOR_ROUNDS")); err == nil {
 		rounds = n

@@ -41,6 +41,7 @@ func TestKilledGateway(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts the gateway again and again")
 	}
+	t.Parallel() // it waits more than it works
 	rounds := 8
 	if n, err := strconv.Atoi(os.Getenv("KILL_ROUNDS")); err == nil {
 		rounds = n
