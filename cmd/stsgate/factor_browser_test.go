@@ -21,9 +21,10 @@ import (
 // A browser shows a user the portal, on one gateway, without JavaScript: it
 // keeps cookies, reads pages and sends their forms.
 type browser struct {
-	t    *testing.T
-	c    *http.Client
-	page string // what it shows
+	t      *testing.T
+	c      *http.Client
+	page   string // what it shows
+	status int    // with which it came
 }
 
 // portalAddress is where the portal is on every gateway, as behind a balancer.
@@ -55,9 +56,20 @@ func (b *browser) visit(path string) {
 	b.load(r)
 }
 
+// load sends a request, and once more where the gateway could do nothing for the
+// moment: its store has half a second, which a busy machine may need.
 func (b *browser) load(r *http.Request) {
 	b.t.Helper()
-	if err := b.try(r); err != nil {
+	err := b.try(r)
+	if err == nil && b.status == http.StatusServiceUnavailable {
+		b.t.Logf("%s %s is tried again: %s", r.Method, r.URL.Path, b.main())
+		again := r.Clone(b.t.Context())
+		if r.GetBody != nil {
+			again.Body, _ = r.GetBody() // of a string: there is no error
+		}
+		err = b.try(again)
+	}
+	if err != nil {
 		b.t.Fatal(err)
 	}
 }
@@ -71,7 +83,7 @@ func (b *browser) try(r *http.Request) error {
 	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)
 	if err == nil {
-		b.page = string(text)
+		b.page, b.status = string(text), answer.StatusCode
 	}
 	return err
 }
