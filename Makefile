@@ -9,7 +9,7 @@ DEPS     := xmlsec1 nginx-light prometheus python3-msal python3-zeep python3-aio
             mono-mcs mono-runtime libmono-system-runtime-serialization4.0-cil samba-ad-dc samba-ad-provision chromium \
             rsyslog rsyslog-gnutls
 
-.PHONY: all run build test lint bench fuzz siege crash cluster races matrix oracle reloads slots campaign golden deps axe image
+.PHONY: all run build test lint bench fuzz siege held crash cluster races matrix oracle reloads slots campaign golden deps axe image
 
 all: lint test build
 
@@ -38,6 +38,9 @@ fuzz:                      ## each fuzz target for FUZZTIME
 
 siege:                     ## slowloris, 1 GiB bodies, bombs and floods beside an honest client, at the gateway and at nginx; two cores
 	SIEGE=1 $(GO) test ./cmd/stsgate -run '^TestSiege$$' -count=1 -timeout 15m -v
+
+held:                      ## what a request costs that waits for its user, with 10,000 of them; a quiet machine; HELD
+	HELD=$${HELD:-10000} $(GO) test ./cmd/stsgate -run='^TestHeldMemory$$' -count=1 -timeout=10m -v
 
 crash:                     ## 1,000 kills of a writing store and of a gateway under load and in the middle of second factors, and power cuts where root and loop devices allow; CRASH_ROUNDS, KILL_ROUNDS, KILL_FACTOR_ROUNDS, POWER_ROUNDS
 	CRASH_ROUNDS=$${CRASH_ROUNDS:-1000} POWER_ROUNDS=$${POWER_ROUNDS:-0} $(GO) test ./gateway/state/jetstream -run='^(TestKill|TestPowerCut)$$' -count=1 -timeout=60m -v
