@@ -138,7 +138,7 @@ var strict = pace{closed: 2 * time.Second, noted: 5 * time.Second, open: 10 * ti
 // in the requirement, make matrix); only with it are those times asserted.
 func TestMatrix(t *testing.T) {
 	t.Parallel() // it waits more than it works
-	requests, p := 50, pace{patience, patience, 2 * patience}
+	requests, p := 20, pace{patience, patience, 2 * patience}
 	if n, err := strconv.Atoi(os.Getenv("MATRIX_REQUESTS")); err == nil {
 		requests, p = n, strict
 	}
