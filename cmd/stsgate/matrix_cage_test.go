@@ -72,6 +72,7 @@ upstream:
   issuer: {entity: "http://sts.contoso.example/adfs/services/trust", signing: {certificate: sign.crt, key: sign.key}}
 directory: {file: users.yaml}
 policy: policies
+oracle: {slot: 200ms}
 guard: {failures: 100} # rows together have more than locks a stranger
 audit: {file: disk/audit.jsonl, reserve: 1MiB}
 log: {level: error}
