@@ -91,6 +91,7 @@ policy: policies
 guard: {mode: report-only}
 audit: {file: audit.jsonl}
 limits: {handshakes_per_source: 1000} # all clients of a test share an address
+oracle: {slot: 10ms}
 log: {level: %s}
 `
 
