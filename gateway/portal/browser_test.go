@@ -255,6 +255,19 @@ func find(ctx context.Context, path string) (cdp.NodeID, error) {
 	return all[0], nil
 }
 
+// anew repeats what was done with an element that a page which follows events has
+// shown anew since it was found.
+func anew(do chromedp.ActionFunc) chromedp.ActionFunc {
+	return func(ctx context.Context) error {
+		for tries := 0; ; tries++ {
+			err := do(ctx)
+			if err == nil || tries == 5 || !strings.Contains(err.Error(), "Could not find node") {
+				return err
+			}
+		}
+	}
+}
+
 // click presses where an element is.
 func click(ctx context.Context, id cdp.NodeID) error {
 	if err := dom.ScrollIntoViewIfNeeded().WithNodeID(id).Do(ctx); err != nil {
@@ -286,7 +299,7 @@ func (b *tab) visit(path string) {
 func (b *tab) fill(field, text string) {
 	b.t.Helper()
 	b.steps.filled++
-	b.do(chromedp.ActionFunc(func(ctx context.Context) error {
+	b.do(anew(func(ctx context.Context) error {
 		id, err := find(ctx, fmt.Sprintf(`//main//input[@name=%q][not(@type="hidden")]`, field))
 		if err != nil {
 			return err
@@ -303,7 +316,7 @@ func (b *tab) fill(field, text string) {
 func (b *tab) press(text, want string) {
 	b.t.Helper()
 	b.steps.pressed++
-	b.do(chromedp.ActionFunc(func(ctx context.Context) error {
+	b.do(anew(func(ctx context.Context) error {
 		const pressed = `//*[self::button or self::a or self::summary]`
 		id, err := find(ctx, fmt.Sprintf(pressed+`[normalize-space(.)=%q]`, text))
 		if err != nil {
@@ -391,7 +404,7 @@ func (b *tab) shoot(name string) {
 func (b *tab) text(path string) string {
 	b.t.Helper()
 	var text string
-	b.do(chromedp.ActionFunc(func(ctx context.Context) error {
+	b.do(anew(func(ctx context.Context) error {
 		id, err := find(ctx, path)
 		if err != nil {
 			return err
