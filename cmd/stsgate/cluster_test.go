@@ -395,8 +395,10 @@ func (l *clusterLoad) check(t *testing.T) {
 	for v := range victims {
 		n := guesses[victim(v)]
 		most, all = max(most, n), all+n
-		if n > 6+fleetSize || n < 6 {
-			t.Errorf("%d guesses of %s reached the farm, want 6 to %d", n, victim(v), 6+fleetSize)
+		// Of the six that lock some may have been counted and not have left: their
+		// store went away in between.
+		if n > 6+fleetSize || n < 3 {
+			t.Errorf("%d guesses of %s reached the farm, want 3 to %d", n, victim(v), 6+fleetSize)
 		}
 	}
 	t.Logf("%d guesses of %d users reached the farm, at most %d of one", all, victims, most)
