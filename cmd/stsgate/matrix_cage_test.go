@@ -89,6 +89,7 @@ type cage struct {
 	step     atomic.Int64 // of the clock, in nanoseconds
 	count    int
 	impostor net.Listener // who shows another certificate in the farm's place
+	mounted  bool         // it has a small disk of its own
 	device   bool         // the audit log's disk is one whose writes can fail
 }
 
