@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"regexp"
 	"slices"
@@ -97,10 +98,11 @@ func (f *factorFleet) ask(m *member, application, behind string) string {
 
 func isToken(text string) bool { return strings.Contains(text, "RequestSecurityTokenResponse") }
 
-// attempt presses a button and tells whether the answer came.
+// attempt presses a button and tells whether an answer came. One that says that
+// it cannot be served now, as when the store is slow, is none.
 func (m *member) attempt(button string, filled ...string) (act func(), heard *bool) {
 	r, heard := m.form(button, filled...), new(bool)
-	return func() { *heard = m.try(r) == nil }, heard
+	return func() { *heard = m.try(r) == nil && m.status < http.StatusInternalServerError }, heard
 }
 
 // getsToken has the user approve whatever waits until the program has a token,
