@@ -34,7 +34,7 @@ const recovery = 10 * time.Second
 // befalls one.
 func TestThreeNodes(t *testing.T) {
 	if testing.Short() {
-		t.Skip("starts three NATS servers and three gateways")
+		t.Skip("skipped: -short leaves out what starts three NATS servers and three gateways")
 	}
 	t.Parallel() // it waits more than it works
 	c := startNATS(t)

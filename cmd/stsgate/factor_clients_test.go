@@ -47,7 +47,7 @@ func TestSecondFactor(t *testing.T) {
 // approved at the second, and redeemed at the third.
 func TestSecondFactorThreeNodes(t *testing.T) {
 	if testing.Short() {
-		t.Skip("starts three NATS servers and three gateways")
+		t.Skip("skipped: -short leaves out what starts three NATS servers and three gateways")
 	}
 	t.Parallel() // it waits more than it works
 	haveFactorClients(t)

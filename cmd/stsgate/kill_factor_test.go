@@ -38,14 +38,14 @@ func flows() []flow {
 // KILL_FACTOR_ROUNDS is how often, 0 for not at all.
 func TestKilledInTheMiddle(t *testing.T) {
 	if testing.Short() {
-		t.Skip("kills a gateway")
+		t.Skip("skipped: -short leaves out what kills a gateway")
 	}
 	rounds := 1
 	if n, err := strconv.Atoi(os.Getenv("KILL_FACTOR_ROUNDS")); err == nil {
 		rounds = n
 	}
 	if rounds == 0 {
-		t.Skip("skipped: make crash had its rounds")
+		t.Skip("skipped: KILL_FACTOR_ROUNDS is 0, as where make crash ran them before")
 	}
 	t.Parallel() // it waits more than it works
 	var names []string
