@@ -176,6 +176,7 @@ func (c *conn) forward(ctx context.Context, s *scratch, r *wstrust.Request) (*ws
 	case h.status != 200 && h.status != 500:
 		return nil, fmt.Errorf("%w: status %d", wstrust.ErrDown, h.status)
 	case !isSOAP(h.contentType):
+		clear(body)
 		return nil, fmt.Errorf("%w: status %d without a SOAP message", wstrust.ErrDown, h.status)
 	}
 	answer, err := r.ReadAnswer(body)
@@ -242,6 +243,7 @@ func (c *conn) roundTrip(s *scratch, deadline time.Time) (head, []byte, error) {
 	}
 	body, err := readBody(s.in, s.room, h, func() bool { return !c.wire.ended })
 	if err != nil {
+		clear(body)
 		return head{}, nil, fmt.Errorf("read answer: %w", err)
 	}
 	return h, body, nil

@@ -36,15 +36,27 @@ func (f *Farm) acquire() *scratch {
 	return &scratch{out: make([]byte, 0, 8<<10), in: bufio.NewReaderSize(nil, maxHead)}
 }
 
-// release wipes the request, which holds a password.
+// release wipes the request, which holds a password, and what was read ahead of
+// the answer, which may be a token.
 func (f *Farm) release(s *scratch) {
 	clear(s.out)
 	s.out = s.out[:0]
+	s.in.Reset(blank{})
+	_, _ = s.in.Peek(s.in.Size())
 	s.in.Reset(nil)
 	s.room = nil
 	if cap(s.out) <= maxKept {
 		f.scratch.Put(s)
 	}
+}
+
+// A blank reads as zeros, which overwrite whatever buffer it is read into.
+type blank struct{}
+
+// Read implements io.Reader.
+func (blank) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
 }
 
 // post writes the request that forwards r. Every header is made from a typed

@@ -203,7 +203,8 @@ func isValue(b []byte) bool {
 }
 
 // readBody reads the body to its exact end, into room if it fits. complete reports, after the node
-// closed a connection whose end is the body's, that nothing is missing.
+// closed a connection whose end is the body's, that nothing is missing. With an
+// error it returns what was read.
 func readBody(r *bufio.Reader, room []byte, h head, complete func() bool) ([]byte, error) {
 	switch {
 	case h.chunked:
@@ -211,20 +212,40 @@ func readBody(r *bufio.Reader, room []byte, h head, complete func() bool) ([]byt
 	case h.length > maxBody:
 		return nil, broken("HTTP-12", "body is larger than %d bytes", maxBody)
 	case h.length >= 0:
-		b := slices.Grow(room, int(h.length))[:h.length]
+		b := grow(room, int(h.length))[:h.length]
 		_, err := io.ReadFull(r, b)
 		return b, cut(err)
+	default:
+		return readToEnd(r, room, complete)
 	}
-	b, err := io.ReadAll(io.LimitReader(r, maxBody+1))
-	switch {
-	case err != nil:
-		return nil, err
-	case len(b) > maxBody:
-		return nil, broken("HTTP-12", "body is larger than %d bytes", maxBody)
-	case !complete():
-		return nil, io.ErrUnexpectedEOF
+}
+
+// grow returns b with room for n bytes more. The bytes that it leaves behind
+// are wiped: they may be the beginning of a token.
+func grow(b []byte, n int) []byte {
+	if cap(b)-len(b) >= n {
+		return b
 	}
-	return b, nil
+	larger := slices.Grow(b, n)
+	clear(b)
+	return larger
+}
+
+// readToEnd reads a body that ends with its connection.
+func readToEnd(r *bufio.Reader, b []byte, complete func() bool) ([]byte, error) {
+	for {
+		b = grow(b, 512)
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		switch {
+		case len(b) > maxBody:
+			return b, broken("HTTP-12", "body is larger than %d bytes", maxBody)
+		case err == io.EOF && complete():
+			return b, nil
+		case err != nil:
+			return b, cut(err)
+		}
+	}
 }
 
 // readChunks reads a chunked body (RFC 9112, section 7.1). Extensions and
@@ -233,22 +254,22 @@ func readChunks(r *bufio.Reader, b []byte) ([]byte, error) {
 	for {
 		size, err := readChunkSize(r)
 		if err != nil {
-			return nil, err
+			return b, err
 		}
 		if size > maxBody-len(b) {
-			return nil, broken("HTTP-12", "body is larger than %d bytes", maxBody)
+			return b, broken("HTTP-12", "body is larger than %d bytes", maxBody)
 		}
 		start := len(b)
-		b = slices.Grow(b, size)[:start+size]
+		b = grow(b, size)[:start+size]
 		if _, err := io.ReadFull(r, b[start:]); err != nil {
-			return nil, cut(err)
+			return b, cut(err)
 		}
 		var end [2]byte
 		if _, err := io.ReadFull(r, end[:]); err != nil {
-			return nil, cut(err)
+			return b, cut(err)
 		}
 		if end != [2]byte{'\r', '\n'} {
-			return nil, broken("HTTP-11", "chunk does not end where it says")
+			return b, broken("HTTP-11", "chunk does not end where it says")
 		}
 		if size == 0 {
 			return b, nil
