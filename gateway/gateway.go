@@ -8,9 +8,10 @@
 //
 // When an exchange ends, the buffers of ours that held a secret are
 // overwritten: the body, the password, the kept answer, the issued token, and
-// what the edge read and wrote. Not ours, and left to the garbage collector,
-// are the records inside crypto/tls, the request's header lines, and what
-// building a signature leaves behind.
+// what the edge and the farm's connections read and wrote. Not ours, and left to
+// the garbage collector, are the records inside crypto/tls, the request's header
+// lines, the copy that the LDAP library signs in with, and what building a
+// signature leaves behind.
 package gateway
 
 import (

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -103,10 +102,17 @@ func (c *conn) serve() {
 	if !<-ready {
 		return
 	}
-	timeout := c.server.headerTimeout
-	for c.await(timeout) && c.exchange() {
+	c.requests(c.server.headerTimeout)
+}
+
+// requests answers one after the other; the first may keep the connection
+// waiting that long. What was not read of the last one's body is wiped.
+func (c *conn) requests(first time.Duration) {
+	for timeout := first; c.await(timeout) && c.exchange(); {
 		timeout = c.server.idleTimeout
 	}
+	clear(c.in)
+
 }
 
 // recover makes of a panic the end of one connection.
@@ -336,5 +342,11 @@ func (c *conn) flush() {
 		}
 	}
 	_ = c.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
-	_, _ = io.CopyN(io.Discard, c.Conn, 64<<10)
+	for left := 64 << 10; left > 0; {
+		n, err := c.Read(c.in)
+		if err != nil {
+			return
+		}
+		left -= n
+	}
 }

@@ -403,12 +403,20 @@ func TestBodyCutShort(t *testing.T) {
 	}
 }
 
-// A password that was read does not stay in the connection's buffer.
+// MFA-16, AUD-05: a password does not stay in the connection's buffer, whether
+// its body was read, in part or not at all.
 func TestBufferIsWiped(t *testing.T) {
-	for _, lines := range []string{"Content-Length: 6", "Content-Length: 6\r\nConnection: close"} {
-		client := &script{pieces: [][]byte{[]byte(head("POST "+trust+" HTTP/1.1", "Host: "+host, lines) + "secret")}}
+	for _, raw := range []string{
+		head("POST "+trust+" HTTP/1.1", "Host: "+host, "Content-Length: 6") + "secret",
+		head("POST "+trust+" HTTP/1.1", "Host: "+host, "Content-Length: 6", "Connection: close") + "secret",
+		head("POST "+trust+" HTTP/1.1", "Host: "+host, "Content-Length: 7") + "secret",
+		head("POST "+trust+" HTTP/1.1", "Host: "+host, "Transfer-Encoding: chunked") + "6\r\nsecret-secret",
+		head("POST /other HTTP/1.1", "Host: "+host, "Content-Length: 6") + "secret",
+		head("POST "+trust+" HTTP/1.1", "Host: "+host, "Content-Length: +6") + "secret",
+	} {
+		client := &script{pieces: [][]byte{[]byte(raw)}}
 		if left := server(t, echo, nil).ServePlain(client); bytes.Contains(left, []byte("secret")) {
-			t.Errorf("%s: the body is still in the buffer", lines)
+			t.Errorf("%q: the body is still in the buffer", raw)
 		}
 	}
 }

@@ -14,8 +14,7 @@ func (s *Server) ServePlain(nc net.Conn) []byte {
 	c := s.newConn(nc)
 	c.Conn, c.state = c.wire, &tls.ConnectionState{}
 	defer c.Close()
-	for c.await(time.Minute) && c.exchange() {
-	}
+	c.requests(time.Minute)
 	return c.in
 }
 
