@@ -112,7 +112,6 @@ func (c *conn) requests(first time.Duration) {
 		timeout = c.server.idleTimeout
 	}
 	clear(c.in)
-
 }
 
 // recover makes of a panic the end of one connection.

@@ -319,8 +319,8 @@ func TestAnnouncementSlow(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, _ := behind(t, brief, "127.0.0.1/32")
+			began := time.Now() // before the gateway's own clock
 			nc := s.dialTCP(t)
-			began := time.Now()
 			if _, err := io.WriteString(nc, sent); err != nil {
 				t.Fatal(err)
 			}
