@@ -1,6 +1,6 @@
 module stsgate
 
-go 1.26.0
+go 1.26.6
 
 require (
 	cel.dev/cel-go v0.33.2 // conditions of the policy: typed, with a limit of cost

@@ -3,6 +3,7 @@ package deploy_test
 import (
 	"bytes"
 	"fmt"
+	"go/version"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -197,6 +198,15 @@ func TestContainerfile(t *testing.T) {
 		if !strings.Contains(text, "\nCOPY "+top+" "+top+"\n") {
 			t.Errorf("%s is not copied", pkg)
 		}
+	}
+}
+
+// HTTP-14: no older Go builds the program: before 1.26.6 it has holes that a
+// client can use (CVE-2026-56853, -56859, -56860, -56862).
+func TestGoFloor(t *testing.T) {
+	m := regexp.MustCompile(`(?m)^go (\S+)$`).FindStringSubmatch(string(read(t, "../go.mod")))
+	if m == nil || version.Compare("go"+m[1], "go1.26.6") < 0 {
+		t.Errorf("go.mod has %q, want go 1.26.6 or later", m)
 	}
 }
 
