@@ -198,7 +198,7 @@ var spoofed = []string{
 	"Return-Client-Request-Id", "X-ClientService-ClientTag", "X-AnchorMailbox", "X-User-Identity", "Front-End-Https", "DNT", "From", "Max-Forwards", "Warning",
 }
 
-// HDR-01, HDR-09: the golden list of what the farm gets, from both kinds of
+// HDR-01, HDR-02, HDR-06, HDR-09: the golden list of what the farm gets, from both kinds of
 // peers, whatever they send.
 func TestHeadersTowardsTheFarm(t *testing.T) {
 	behind, f := startFarm(t)

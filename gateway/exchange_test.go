@@ -115,6 +115,54 @@ func TestPanic(t *testing.T) {
 	}
 }
 
+// A panicking is a body whose reading panics once some of it was read.
+type panicking struct{ message *bytes.Reader }
+
+func (p panicking) Read(b []byte) (int, error) {
+	if p.message.Len() == 0 {
+		panic(canary)
+	}
+	return p.message.Read(b)
+}
+
+// XML-19: what cannot be read to its end, for whatever reason, goes nowhere and
+// is recorded once, and the next request is served.
+func TestUnreadableIsNotForwarded(t *testing.T) {
+	half := func(b []byte) []byte { return b[:len(b)/2] }
+	for name, c := range map[string]struct {
+		body   func(message []byte) io.Reader
+		want   string
+		panics float64
+	}{
+		"panic":        {func(b []byte) io.Reader { return panicking{bytes.NewReader(half(b))} }, "internal", 1},
+		"late panic":   {func(b []byte) io.Reader { return panicking{bytes.NewReader(b)} }, "internal", 1},
+		"read error":   {func(b []byte) io.Reader { return io.MultiReader(bytes.NewReader(half(b)), broken{}) }, "body-unread", 0},
+		"cut short":    {func(b []byte) io.Reader { return bytes.NewReader(half(b)) }, "malformed", 0},
+		"one too many": {func(b []byte) io.Reader { return bytes.NewReader(append(b, b...)) }, "malformed", 0},
+		"a limit": {func(b []byte) io.Reader {
+			return bytes.NewReader(bytes.Replace(b, []byte("</o:UsernameToken>"), []byte(strings.Repeat("<o:x/>", 512)+"</o:UsernameToken>"), 1))
+		}, "malformed", 0},
+	} {
+		atFresh(t, name, func(t *testing.T) {
+			g := newGate(t, nil)
+			r := modern.post(nil)
+			r.ContentLength = -1
+			r.Body = io.NopCloser(c.body(modern.query(nil)))
+			w := g.serve(r)
+			if got := g.record()["event.reason"]; got != c.want || w.Code == http.StatusOK || !g.quiet() {
+				t.Errorf("got status %d and reason %v, want %s, and nothing to leave", w.Code, got, c.want)
+			}
+			if got := g.value("stsgate_panics_total"); got != c.panics {
+				t.Errorf("%v panics are counted, want %v", got, c.panics)
+			}
+			g.hides(w, canary)
+			if w := g.ask(modern, nil); w.Code != http.StatusOK {
+				t.Errorf("the next request got status %d", w.Code)
+			}
+		})
+	}
+}
+
 // Whatever becomes of an exchange, it has one record (AUD-01).
 func TestOneRecord(t *testing.T) {
 	for _, c := range []struct {

@@ -9,6 +9,8 @@ import (
 	"crypto/x509"
 	"fmt"
 	"math/big"
+	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -127,11 +129,17 @@ func (g *gate) alarmed(w *recorder, reason string, count float64) {
 }
 
 // SIG-10, MFA-01: a farm that swaps the answers of two users who sign in at the
-// same time has them dropped, both, each time.
+// same time has them dropped, both, each time. SWAPPED_PAIRS is how many times.
 func TestSwappedAnswers(t *testing.T) {
 	behind, f := startFarm(t)
 	g := newGate(t, func(g *gateway.Config) { g.Forwarder = f })
-	const pairs = 1000
+	pairs := 1000
+	if s := os.Getenv("SWAPPED_PAIRS"); s != "" {
+		var err error
+		if pairs, err = strconv.Atoi(s); err != nil {
+			t.Fatalf("SWAPPED_PAIRS: %v", err)
+		}
+	}
 	pair := func(i int) (answers [2]*recorder) {
 		var both sync.WaitGroup
 		for k, who := range []account.Account{alice, bob} {

@@ -156,7 +156,7 @@ func TestSuites(t *testing.T) {
 	}
 }
 
-// TLS-01: versions below 1.2 are refused, and HTTP/2 is not offered.
+// TLS-01, HTTP-10, DOS-05: versions below 1.2 are refused, and HTTP/2 is not offered.
 func TestVersions(t *testing.T) {
 	s := start(t, echo, nil)
 	for version, ok := range map[uint16]bool{tls.VersionTLS10: false, tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true} {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -78,6 +79,33 @@ func TestAdmit(t *testing.T) {
 				t.Errorf("redirected to %s", l)
 			}
 		})
+	}
+}
+
+// HTTP-07: of thirty methods each route serves its own, spelled exactly.
+func TestMethods(t *testing.T) {
+	reached := 0
+	s := start(t, func(w http.ResponseWriter, r *http.Request) { reached++; echo(w, r) }, nil)
+	methods := strings.Fields("GET HEAD POST PUT PATCH DELETE CONNECT OPTIONS TRACE TRACK DEBUG PRI QUERY SEARCH PROPFIND PROPPATCH MKCOL COPY MOVE " +
+		"LOCK UNLOCK REPORT PURGE LINK UNLINK M-SEARCH RPC-IN-DATA get Post pOST")
+	if len(methods) != 30 {
+		t.Fatalf("%d methods, want 30", len(methods))
+	}
+	for path, served := range map[string]string{trust: "POST", metadata: "GET HEAD", "/other": ""} {
+		for _, m := range methods {
+			ok, before := slices.Contains(strings.Fields(served), m), reached
+			c := s.dial(t, host)
+			if _, err := io.WriteString(c, head(m+" "+path+" HTTP/1.1", "Host: "+host)); err != nil {
+				t.Fatal(err)
+			}
+			response, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: m})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := response.StatusCode; (got == http.StatusOK) != ok || !ok && got != http.StatusMethodNotAllowed && served != "" || (reached > before) != ok {
+				t.Errorf("%s %s: got status %d, and reached the handler %v, want %v", m, path, got, reached > before, ok)
+			}
+		}
 	}
 }
 

@@ -96,6 +96,8 @@ func TestDocumentRules(t *testing.T) {
 	}
 }
 
+// SOAP-11: what is served is made here, for https and for endpoints that are
+// known, and nothing of it is the farm's.
 func TestNewRefuses(t *testing.T) {
 	for _, tt := range []struct {
 		name, url string

@@ -79,7 +79,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// TestHeaders is the golden list of HDR-01: what the farm sees is this and
+// TestHeaders is the golden list of HDR-01 and HDR-06: what the farm sees is this and
 // nothing else, whatever the client sent.
 func TestHeaders(t *testing.T) {
 	behind, farm := start(t, adfstest.Config{}, nil)
