@@ -211,11 +211,18 @@ var spellings = []string{
 	"/adfs/services/trust/2005/username\u212aixed",
 	"*",
 	// Those that have no class of their own.
-	"/adfs/services/trust/2005/windowstransport",
-	"/adfs/services/trust/13/certificatemixed",
 	path2005 + "?",
 	path2005 + "\u00a0",
 	"." + path2005,
+	// Those by which AD FS lets in without a password (HTTP-13).
+	"/adfs/services/trust/2005/windowstransport",
+	"/adfs/services/trust/13/windowstransport",
+	"/adfs/services/trust/13/windowsmixed",
+	"/adfs/services/trust/13/kerberosmixed",
+	"/adfs/services/trust/13/certificatemixed",
+	"/adfs/services/trust/2005/certificatetransport",
+	"/adfs/services/trust/13/issuedtokenmixedasymmetricbasic256",
+	"/adfs/services/trust/proxytrust",
 }
 
 // A spelling is a request target, and the published path that it leads to, if

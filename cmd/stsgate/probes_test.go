@@ -159,10 +159,10 @@ func golden(path, userAgent string, v soap.Version, length int) string {
 		"X-MS-ADFS-Proxy-Client-IP: 127.0.0.1", "X-MS-Endpoint-Absolute-Path: "+path, "Content-Length: "+strconv.Itoa(length)), "\r\n")
 }
 
-// HTTP-01 to HTTP-09, HTTP-15, HDR-01 to HDR-03: of a refused probe the farm
-// sees nothing, of a lawful one its bytes under the headers of the golden list;
-// what is pipelined behind a refused one is never served. Every probe has a
-// body that the farm would answer with a token, if it came so far.
+// HTTP-01 to HTTP-09, HTTP-13, HTTP-15, HDR-01 to HDR-03: of a refused probe the
+// farm sees nothing, of a lawful one its bytes under the headers of the golden
+// list; what is pipelined behind a refused one is never served. Every probe has
+// a body that the farm would answer with a token, if it came so far.
 func TestProbes(t *testing.T) {
 	g := startProbed(t)
 	all := probes()
