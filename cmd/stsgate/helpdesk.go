@@ -119,9 +119,10 @@ type mfaBindingCode struct {
 // Help shows examples.
 func (mfaBindingCode) Help() string {
 	return `Makes a code with which a user adds an authenticator in the portal, once, within 10 minutes. It takes the
-place of one that was made before. Hand it over in userAim or by phone to somebody whom you know to be the
+place of one that was made before. Hand it over in person or by phone to somebody whom you know to be the
 user, and never by e-mail: whoever has the password and the code can add an authenticator. The user hears
-that there was one.
+that there was one. For members of admin.protected_groups, and to reset them, a second operator has to ask
+for the same.
 
 Examples:
   stsgate mfa binding-code alice@contoso.example --reason "new phone, came to the desk with her badge"

@@ -23,7 +23,7 @@ import (
 	"stsgate/gateway/state"
 )
 
-// DeskConfig configures a Desk. All fields are required but Lookup, Names, Know, Store and Ends.
+// DeskConfig configures a Desk. All fields are required but Lookup, Names, Know, Store, Ends and Protected.
 type DeskConfig struct {
 	Guard   *guard.Guard
 	Factors *factor.Verifier
@@ -35,6 +35,9 @@ type DeskConfig struct {
 	Know func(context.Context, account.Account)
 	// Ends end what a user proved, each of its own: grants, sessions.
 	Ends []func(ctx context.Context, user string) error
+	// Protected are the groups of the directory for whose members it takes two
+	// operators to reset them or to make a binding code.
+	Protected []string
 	// Store is what is backed up; nil where state is kept in this process.
 	Store *state.Sealed
 	// Lookup asks the directory; nil without one.
@@ -50,6 +53,8 @@ type DeskConfig struct {
 type Desk struct {
 	c     DeskConfig
 	calls map[string]answering
+
+	firsts firsts
 }
 
 // An answering is how one call is answered: with a JSON value, or an error for

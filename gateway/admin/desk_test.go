@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -27,11 +28,15 @@ import (
 	"stsgate/gateway/state"
 )
 
-const alice = "0f8fad5b-d9cb-469f-a165-70867728950e"
+const (
+	alice = "0f8fad5b-d9cb-469f-a165-70867728950e"
+	chief = "9b2c8b1e-5a0f-4f55-9b36-0c9e1f7a2d11" // in a protected group
+)
 
 // An office is a desk that listens, and what it wrote.
 type office struct {
 	client  admin.Client
+	desk    *admin.Desk
 	guard   *guard.Guard
 	factors *factor.Verifier
 	store   *state.Sealed
@@ -70,7 +75,22 @@ func openOffice(t *testing.T) *office { return openOfficeWith(t, state.NewKey())
 // openOfficeWith has an empty store that is sealed with the keys of a file.
 func openOfficeWith(t *testing.T, keys []byte) *office {
 	t.Helper()
-	o := &office{client: admin.Client{Socket: filepath.Join(folder(t), "admin.sock")}}
+	o := newOffice(t, keys)
+	o.client.Socket = filepath.Join(folder(t), "admin.sock")
+	l, err := admin.Listen(o.client.Socket, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := o.desk.Server()
+	go s.Serve(l)
+	t.Cleanup(func() { s.Close() })
+	return o
+}
+
+// newOffice has no socket.
+func newOffice(t *testing.T, keys []byte) *office {
+	t.Helper()
+	o := &office{}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	k, err := state.ParseKeys(keys)
 	if err != nil {
@@ -89,19 +109,12 @@ func openOfficeWith(t *testing.T, keys []byte) *office {
 	if err != nil {
 		t.Fatal(err)
 	}
-	desk, err := admin.NewDesk(admin.DeskConfig{Guard: o.guard, Factors: o.factors, Store: o.store, Lookup: lookup, Names: o.names, Record: o.record, Log: log,
+	o.desk, err = admin.NewDesk(admin.DeskConfig{Guard: o.guard, Factors: o.factors, Store: o.store, Lookup: lookup, Names: o.names, Record: o.record, Log: log, Protected: []string{"Domain Admins"},
 		Know: func(_ context.Context, a account.Account) { o.known = append(o.known, a.UPN) },
 		Ends: []func(context.Context, string) error{func(_ context.Context, user string) error { o.ended = append(o.ended, user); return nil }}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := admin.Listen(o.client.Socket, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := desk.Server()
-	go s.Serve(l)
-	t.Cleanup(func() { s.Close() })
 	return o
 }
 
@@ -109,6 +122,8 @@ func lookup(_ context.Context, n account.Name) (account.Account, error) {
 	switch n.Key() {
 	case "alice@contoso.example", `contoso\alice`:
 		return account.Account{ID: alice, UPN: "alice@contoso.example"}, nil
+	case "chief@contoso.example":
+		return account.Account{ID: chief, UPN: "chief@contoso.example", Groups: []string{"staff", "domain admins"}}, nil
 	case "down@contoso.example":
 		return account.Account{}, errors.New("no answer in time")
 	}
@@ -119,10 +134,9 @@ func (o *office) names(_ context.Context, ids []string) (map[string]string, erro
 	if o.dark {
 		return nil, errors.New("no answer in time")
 	}
-	if slices.Contains(ids, alice) {
-		return map[string]string{alice: "alice@contoso.example"}, nil
-	}
-	return nil, nil
+	known := map[string]string{alice: "alice@contoso.example", chief: "chief@contoso.example"}
+	maps.DeleteFunc(known, func(id, _ string) bool { return !slices.Contains(ids, id) })
+	return known, nil
 }
 
 // A list has the names of users and, where the directory does not answer, does

@@ -106,13 +106,17 @@ func (c *call) findAccount(ctx context.Context, text string) (target, error) {
 	return t, err
 }
 
-// changeAccount does something to one user, with a reason and a record.
-func (c *call) changeAccount(ctx context.Context, in *Who, do func(target, factor.Source) (any, error)) (any, error) {
+// changeAccount does something to one user that the operator may do, with a
+// reason and a record.
+func (c *call) changeAccount(ctx context.Context, in *Who, may func(context.Context, target) error, do func(target, factor.Source) (any, error)) (any, error) {
 	if err := c.reason(in.Reason); err != nil {
 		return nil, err
 	}
 	t, err := c.findAccount(ctx, in.Target)
 	if err != nil {
+		return nil, err
+	}
+	if err := may(ctx, t); err != nil {
 		return nil, err
 	}
 	if err := c.begin(); err != nil {
@@ -123,7 +127,7 @@ func (c *call) changeAccount(ctx context.Context, in *Who, do func(target, facto
 
 // mfaReset takes everything away that the user has, and what was proven by it.
 func (c *call) mfaReset(ctx context.Context, in *Who) (any, error) {
-	return c.changeAccount(ctx, in, func(t target, by factor.Source) (any, error) {
+	return c.changeAccount(ctx, in, c.seconded, func(t target, by factor.Source) (any, error) {
 		if err := c.desk.c.Factors.Reset(ctx, t.user, by); err != nil {
 			return nil, err
 		}
@@ -135,7 +139,7 @@ func (c *call) mfaRevoke(ctx context.Context, in *Who) (any, error) {
 	if len(c.desk.c.Ends) == 0 {
 		return nil, errors.New("this gateway has no second factors: there are no grants and no sessions")
 	}
-	return c.changeAccount(ctx, in, func(t target, _ factor.Source) (any, error) {
+	return c.changeAccount(ctx, in, c.alone, func(t target, _ factor.Source) (any, error) {
 		return Done{Target: t.user, Name: t.name}, c.endAll(ctx, t.user)
 	})
 }
@@ -151,7 +155,7 @@ func (c *call) endAll(ctx context.Context, user string) error {
 }
 
 func (c *call) mfaBindingCode(ctx context.Context, in *Who) (any, error) {
-	return c.changeAccount(ctx, in, func(t target, by factor.Source) (any, error) {
+	return c.changeAccount(ctx, in, c.seconded, func(t target, by factor.Source) (any, error) {
 		code, err := c.desk.c.Factors.NewBindingCode(ctx, t.user, by)
 		if err != nil {
 			return nil, err

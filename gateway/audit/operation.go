@@ -26,6 +26,8 @@ type Operation struct {
 	UserID string `json:"user.id"`
 	// The name of that user, if there is one.
 	UserName string `json:"user.name,omitempty"`
+	// Who asked for the same before, where it takes two operators.
+	First string `json:"labels.first_operator,omitempty"`
 	// The operator's process.
 	PID int `json:"process.pid"`
 	// What the user that the call is about is kept under: the directory's GUID, or a keyed hash of a name that does not resolve.
@@ -59,7 +61,7 @@ func (o *Operation) line(n *names) ([]byte, error) {
 	if n.hashed && c.TargetName != "" {
 		c.TargetHash, c.TargetName = n.hash(c.TargetName), ""
 	}
-	texts := []*string{&c.Reason, &c.UserName, &c.TargetName, &c.Error}
+	texts := []*string{&c.Reason, &c.UserName, &c.TargetName, &c.First, &c.Error}
 	for _, s := range texts {
 		*s = clean(*s)
 	}

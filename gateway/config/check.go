@@ -26,7 +26,7 @@ func (d *decoder) check(c *Config) {
 	}
 	d.checkPortal(c)
 	d.checkMFA(&c.MFA, c.Portal, c.Directory)
-	d.checkAdmin(&c.Admin)
+	d.checkAdmin(&c.Admin, c.Directory)
 	d.checkEndpoints(c.Endpoints)
 	d.checkUpstream(c)
 	if c.Directory != nil {
@@ -48,12 +48,20 @@ func (d *decoder) check(c *Config) {
 // it while it is made.
 const longestSocket = 103
 
-func (d *decoder) checkAdmin(a *Admin) {
+func (d *decoder) checkAdmin(a *Admin, directory *Directory) {
 	if len(a.Socket) > longestSocket {
 		d.checkf("admin.socket", "the path has %d bytes, and a socket's has at most %d", len(a.Socket), longestSocket)
 	}
 	if a.SocketGroup != "" && a.Socket == "" {
 		d.checkf("admin.socket_group", "needs admin.socket")
+	}
+	if len(a.ProtectedGroups) > 0 && (a.Socket == "" || directory == nil) {
+		d.checkf("admin.protected_groups", "needs admin.socket, and directory, which knows who is in them")
+	}
+	for i, g := range a.ProtectedGroups {
+		if strings.TrimSpace(g) != g || g == "" {
+			d.checkf("admin.protected_groups["+strconv.Itoa(i)+"]", "want the name of a group, got %q", g)
+		}
 	}
 }
 

@@ -126,6 +126,12 @@ type Admin struct {
 	// lock and unlock users, ban, back up and restore. The gateway's user must be in
 	// it. Default: absent, the gateway's own group. Takes effect on restart.
 	SocketGroup string `yaml:"socket_group"`
+	// ProtectedGroups are groups of the directory, by name, such as Domain Admins.
+	// To reset a member, nested ones included, or to make a binding code for one,
+	// takes two operators, who are different users of this machine: the second asks
+	// for the same within 10 minutes. So it does for users of whom the directory
+	// does not answer. Default: absent, one operator does. Takes effect on restart.
+	ProtectedGroups []string `yaml:"protected_groups"`
 }
 
 // Probe is the listener for the load balancer in front.

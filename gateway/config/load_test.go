@@ -125,7 +125,7 @@ func TestLoadFull(t *testing.T) {
 		Host:   "sts.contoso.example",
 		URL:    "https://sts.contoso.example:8443",
 		Listen: []config.Listen{{Address: "{{ GetPrivateIP }}:443", TLS: tls, ProxyProtocol: true}, {Address: "[::1]:8443", TLS: tls}},
-		Admin:  config.Admin{Address: "127.0.0.1:9191"},
+		Admin:  config.Admin{Address: "127.0.0.1:9191", Socket: in("admin.sock"), ProtectedGroups: []string{"Domain Admins"}},
 		Probe:  &config.Probe{Address: ":80"},
 		Portal: &config.Portal{
 			Host: "approve.contoso.example", URL: "https://approve.contoso.example:8443",
