@@ -19,7 +19,8 @@ run: build                 ## the demo: everything on loopback, until Ctrl-C
 build:                     ## bin/stsgate, static
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/stsgate ./cmd/stsgate
 
-test:                      ## all tests
+test:                      ## all tests; the first for calls that a build with the race detector has not
+	$(GO) test -shuffle=on $(TESTFLAGS) ./gateway/socket
 	$(GO) test $(RACE) -shuffle=on -timeout=20m $(TESTFLAGS) ./... ./testdata ./testdata/oracle
 
 lint:                      ## formatting, vet, staticcheck, known vulnerabilities

@@ -29,6 +29,7 @@ var may = []struct {
 	{"stsgate/gateway/clock", nil},
 	{"stsgate/gateway/config", nil},
 	{"stsgate/gateway/place", nil},
+	{"stsgate/gateway/socket", nil},
 	{"stsgate/gateway/state/", []string{"stsgate/gateway/state"}},
 	{"stsgate/gateway/state", nil},
 
@@ -40,7 +41,7 @@ var may = []struct {
 	{"stsgate/gateway/portal", []string{"stsgate/gateway/mfa", "stsgate/gateway/mfa/factor", "stsgate/gateway/mfa/knock", "stsgate/gateway/account", "stsgate/gateway/clientip", "stsgate/gateway/state", "stsgate/policy"}},
 	{"stsgate/gateway/wstrust", []string{"stsgate/gateway/soap", "stsgate/gateway/account"}},
 	{"stsgate/gateway/mex", []string{"stsgate/gateway/refusal", "stsgate/gateway/soap", "stsgate/gateway/wstrust"}},
-	{"stsgate/gateway/edge", []string{"stsgate/gateway/refusal"}},
+	{"stsgate/gateway/edge", []string{"stsgate/gateway/refusal", "stsgate/gateway/socket"}},
 	// The path of an exchange imports the rooms below it except those that cmd
 	// builds around it.
 	{"stsgate/gateway", []string{"stsgate/policy", "stsgate/gateway/account", "stsgate/gateway/audit", "stsgate/gateway/clientip", "stsgate/gateway/family", "stsgate/gateway/guard", "stsgate/gateway/mfa", "stsgate/gateway/mfa/factor",
@@ -49,7 +50,7 @@ var may = []struct {
 	{"stsgate/policy/policytest", []string{"stsgate/policy"}},
 	{"stsgate/policy", nil},
 
-	{"stsgate/upstream/", []string{"stsgate/upstream/", "stsgate/gateway/wstrust", "stsgate/gateway/soap", "stsgate/gateway/account"}},
+	{"stsgate/upstream/", []string{"stsgate/upstream/", "stsgate/gateway/wstrust", "stsgate/gateway/soap", "stsgate/gateway/socket", "stsgate/gateway/account"}},
 	{"stsgate/deploy", nil},
 	{"stsgate/testdata", nil},
 }

@@ -99,6 +99,7 @@ func (a *attackers) crowd(ctx context.Context, f func(conn *tls.Conn, number int
 	var all sync.WaitGroup
 	for i := range crowd {
 		all.Go(func() {
+			time.Sleep(time.Duration(i) * 50 * time.Millisecond / crowd)
 			pace := time.NewTicker(50 * time.Millisecond)
 			defer pace.Stop()
 			for ctx.Err() == nil {

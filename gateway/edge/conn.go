@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"stsgate/gateway/socket"
 )
 
 const (
@@ -80,6 +82,9 @@ type conn struct {
 
 func (s *Server) newConn(tcp net.Conn) *conn {
 	w := &wire{Conn: tcp}
+	if fast, err := socket.New(tcp); err == nil {
+		w.Conn = fast
+	}
 	return &conn{
 		Conn: tls.Server(w, s.tls), wire: w, server: s, peer: tcp.RemoteAddr().String(),
 		in: make([]byte, bufferSize), head: head{limit: s.headerBytes}, watched: make(chan struct{}, 1),

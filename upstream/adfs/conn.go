@@ -9,8 +9,9 @@ import (
 	"net"
 	"os"
 	"sync/atomic"
-	"syscall"
 	"time"
+
+	"stsgate/gateway/socket"
 )
 
 // A conn is a connection to a node, used by one exchange at a time.
@@ -36,11 +37,12 @@ func (n *node) dial(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := newWire(raw)
+	s, err := socket.New(raw)
 	if err != nil {
 		_ = raw.Close()
 		return nil, err
 	}
+	w := &wire{Conn: s}
 	t := tls.Client(w, n.tls)
 	if err := t.HandshakeContext(ctx); err != nil {
 		_ = raw.Close()
@@ -70,44 +72,21 @@ func (c *conn) quiet() bool {
 
 // A wire is the TCP connection below TLS.
 type wire struct {
-	*net.TCPConn
-	raw syscall.RawConn
+	*socket.Conn
 	// look makes Read return os.ErrDeadlineExceeded instead of waiting.
 	look bool
 	// ended tells that the node closed the TCP connection. A node that only
 	// ended TLS has said that its answer is complete.
 	ended bool
-
-	// The attempt that is made while looking, and its result.
-	attempt func(fd uintptr)
-	p       []byte
-	n       int
-	err     error
-}
-
-func newWire(c net.Conn) (*wire, error) {
-	t, ok := c.(*net.TCPConn)
-	if !ok {
-		return nil, errors.New("not a TCP connection")
-	}
-	raw, err := t.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
-	w := &wire{TCPConn: t, raw: raw}
-	w.attempt = w.try
-	return w, nil
 }
 
 // Read implements net.Conn.
 func (w *wire) Read(p []byte) (int, error) {
-	var n int
-	var err error
+	read := w.Conn.Read
 	if w.look {
-		n, err = w.readNow(p)
-	} else {
-		n, err = w.TCPConn.Read(p)
+		read = w.ReadNow
 	}
+	n, err := read(p)
 	w.ended = w.ended || errors.Is(err, io.EOF)
 	return n, err
 }
