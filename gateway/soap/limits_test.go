@@ -2,8 +2,10 @@ package soap_test
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"stsgate/gateway/soap"
 )
@@ -104,20 +106,60 @@ func spread(n int) string {
 	return b.String()
 }
 
+// DOS-03, XML-06: an attack is refused by its rule, and within 5 ms.
 func TestAttacksAreRefused(t *testing.T) {
 	for _, c := range []struct{ name, src, rule string }{
 		{"DOS-03 endless open tags", strings.Repeat("<a>", 20000), "DOS-03"},
 		{"DOS-03 thousands of attributes", "<e" + numbered(" a%d=''", 6000) + "/>", "DOS-03"},
+		{"DOS-03 100,000 attributes", "<e" + numbered(" a%d=''", 100_000) + "/>", "DOS-03"},
 		{"DOS-03 thousands of declarations", "<e" + numbered(" xmlns:a%d='u'", 3000) + "/>", "DOS-03"},
+		{"DOS-03 100,000 declarations", "<e" + numbered(" xmlns:a%d='u'", 100_000) + "/>", "DOS-03"},
+		{"DOS-03 declarations in many tags", "<e>" + strings.Repeat("<f"+numbered(" xmlns:a%d='u'", 32)+"/>", 120) + "<g></e>", "XML-12"},
 		{"DOS-03 name of 60 KiB", "<" + strings.Repeat("n", 60<<10) + "/>", "DOS-03"},
 		{"DOS-03 value of 60 KiB", "<e a='" + strings.Repeat("n", 60<<10) + "'/>", "DOS-03"},
 		{"XML-06 quadratic blow-up", "<!DOCTYPE e [<!ENTITY a '" + strings.Repeat("x", 50000) + "'>]><e>" +
 			strings.Repeat("&a;", 1000) + "</e>", "XML-06"},
+		{"XML-06 billion laughs", "<!DOCTYPE e [<!ENTITY a0 'ha'>" + numbered("<!ENTITY a%d '&a0;&a0;'>", 10) + "]><e>&a9;</e>", "XML-06"},
+		{"XML-06 external entity", "<!DOCTYPE e [<!ENTITY a SYSTEM 'http://127.0.0.1:9/'>]><e>&a;</e>", "XML-06"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := ruleOf(t, c.src, soap.Request); got != c.rule {
 				t.Errorf("got rule %q, want %q", got, c.rule)
 			}
+			if took := fastest([]byte(c.src), soap.Request); took > slack*5*time.Millisecond {
+				t.Errorf("refused after %v, want at most 5ms", took)
+			}
 		})
 	}
+}
+
+// DOS-03: 64 KiB take at most 20 times as long as 4 KiB, of whatever they are
+// made.
+func TestTimeIsLinear(t *testing.T) {
+	for _, s := range allocationShapes {
+		t.Run(s.name, func(t *testing.T) {
+			small, large := s.document(4<<10), s.document(64<<10)
+			least := math.Inf(1)
+			for range 5 { // a busy machine slows either down
+				least = min(least, float64(fastest(large, s.profile))/float64(fastest(small, s.profile)))
+				if least <= slack*20 {
+					return
+				}
+			}
+			t.Errorf("64 KiB take %.1f times as long as 4 KiB", least)
+		})
+	}
+}
+
+// fastest returns the least time that a scan takes, of some.
+func fastest(src []byte, p soap.Profile) time.Duration {
+	least := time.Duration(math.MaxInt64)
+	d := new(soap.Document)
+	for range 20 {
+		start := time.Now()
+		_ = d.Scan(src, p)
+		least = min(least, time.Since(start))
+		d.Wipe()
+	}
+	return least
 }
