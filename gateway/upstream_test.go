@@ -158,7 +158,7 @@ func TestSwappedAnswers(t *testing.T) {
 		for k, w := range pair(i) {
 			g.alarmed(w, "answer-mismatch", float64(2*(i+1)))
 			if t.Failed() {
-				t.Fatalf("pair %d, user %d", i, k)
+				t.Fatalf("pair %d, user %d: %s", i, k, g.log)
 			}
 		}
 	}
