@@ -130,7 +130,7 @@ type Admin struct {
 	// To reset a member, nested ones included, or to make a binding code for one,
 	// takes two operators, who are different users of this machine: the second asks
 	// for the same within 10 minutes. So it does for users of whom the directory
-	// does not answer. Default: absent, one operator does. Takes effect on restart.
+	// does not answer. Default: empty, one operator does. Takes effect on restart.
 	ProtectedGroups []string `yaml:"protected_groups"`
 }
 
