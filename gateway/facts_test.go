@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"bytes"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -106,29 +107,56 @@ rules: [{name: all, match: everyone, allow: {}}]
 	})
 }
 
-// A deviation that is accepted is recorded and counted (SOAP-17).
+// SOAP-17: each deviation that is accepted is recorded and counted, by its name.
 func TestTolerated(t *testing.T) {
-	for name, want := range map[string][]any{
-		"rst/msal-net-13.xml":    nil,
-		"rst/msal-go-13.xml":     {"messageid-spelling"},
-		"rst/office-2005.xml":    {"unread-header", "policy-reference"},
-		"rst/go-vcd-13.xml":      {"namespaced-password-type"},
-		"rst/zeep-soap11-13.xml": nil,
+	seen := map[any]bool{}
+	for _, c := range []struct {
+		name       string
+		old, fresh string
+		action     string // the SOAPAction header, if there is one
+		want       []any
+	}{
+		{name: "rst/msal-net-13.xml"},
+		{name: "rst/zeep-soap11-13.xml"},
+		{name: "rst/msal-go-13.xml", want: []any{"messageid-spelling"}},
+		{name: "rst/office-2005.xml", want: []any{"unread-header", "policy-reference"}},
+		{name: "rst/go-vcd-13.xml", want: []any{"namespaced-password-type"}},
+		{name: "rst/node-sp-auth-13.xml", want: []any{"no-timestamp"}},
+		{name: "rst/govmomi-soap11-13.xml", want: []any{"no-addressing"}},
+		{name: "rst-other/rampart-2005.xml", want: []any{"addressing-2004"}},
+		{name: "rst/msal-net-13.xml", action: "https://sts.contoso.example" + path13, want: []any{"soapaction-ignored"}},
+		{name: "rst/msal-net-13.xml", old: wstrust.NS13 + `"`, fresh: wstrust.NS13 + `/"`, want: []any{"trust-namespace-slash"}},
+		{name: "rst/msal-net-13.xml", old: "</wst:KeyType>", fresh: "\n</wst:KeyType>", want: []any{"padded-uri"}},
+		{name: "rst/msal-net-13.xml", old: wstrust.NSPolicy, fresh: "http://www.w3.org/ns/ws-policy", want: []any{"policy-1.5"}},
+		{name: "rst/msal-net-13.xml", old: "<wst:KeyType>", fresh: "<!-- c --><wst:KeyType>", want: []any{"comment"}},
 	} {
-		atFresh(t, name, func(t *testing.T) {
+		atFresh(t, c.name+" "+fmt.Sprint(c.want), func(t *testing.T) {
 			g := newGate(t, func(c *gateway.Config) { c.Policy = live(t, forwardAll) })
-			message := testdata.Message(t, name)
-			g.serve(shapeOf(name, message).post(message))
+			message := testdata.Message(t, c.name)
+			if c.old != "" && !bytes.Contains(message, []byte(c.old)) {
+				t.Fatalf("the message holds no %s", c.old)
+			}
+			r := shapeOf(c.name, message).post(bytes.ReplaceAll(message, []byte(c.old), []byte(c.fresh)))
+			if c.action != "" {
+				r.Header.Set("SOAPAction", c.action)
+			}
+			g.serve(r)
 			got, _ := g.record()["labels.tolerated"].([]any)
-			for _, tolerance := range want {
+			for _, tolerance := range c.want {
 				if n := g.value("stsgate_tolerated_total", "tolerance", fmt.Sprint(tolerance)); n != 1 {
 					t.Errorf("%v is counted %v times, want 1", tolerance, n)
 				}
+				seen[tolerance] = true
 			}
-			if all := g.value("stsgate_tolerated_total"); !reflect.DeepEqual(got, want) || int(all) != len(want) {
-				t.Errorf("got %v, counted %v, want %v", got, all, want)
+			if all := g.value("stsgate_tolerated_total"); !reflect.DeepEqual(got, c.want) || int(all) != len(c.want) {
+				t.Errorf("got %v, counted %v, want %v (%v)", got, all, c.want, g.record()["error.message"])
 			}
 		})
+	}
+	for _, tolerance := range wstrust.Tolerances() {
+		if !seen[tolerance.String()] {
+			t.Errorf("%v has no message", tolerance)
+		}
 	}
 }
 
