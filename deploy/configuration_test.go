@@ -150,7 +150,7 @@ state: {nats: {urls: ["tls://nats1:4222"]}, key: tls.key}`
 // file changes nothing.
 func TestDocumentedDefaults(t *testing.T) {
 	// Made of others when it is needed, or said in words.
-	derived := map[string]bool{"url": true, "portal.url": true, "mfa.separator": true}
+	derived := map[string]bool{"url": true, "portal.url": true, "mfa.separator": true, "endpoints[].tolerate": true}
 	dir := lay(t, map[string][]byte{}, "tls.crt", "tls.key", "ca.pem", "users.yaml", "dc.password", "policies/x.yaml")
 	defaults := 0
 	for _, k := range configKeys(t) {

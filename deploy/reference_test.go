@@ -229,7 +229,8 @@ func tolerancesSection() string {
 		rows = append(rows, []string{code(t.String()), plain(t.Meaning()), plain(t.Needs()), answer})
 	}
 	return "Deviations from the specifications that are accepted, since they can be read in one way only. A message that was accepted with\n" +
-		"some has them in `labels.tolerated`. Where only the built-in issuer can answer such a message, a request that would be forwarded is refused.\n\n" +
+		"some has them in `labels.tolerated`. Where only the built-in issuer can answer such a message, a request that would be forwarded is refused.\n" +
+		"`endpoints[].tolerate` leaves some out: who needs one of these is refused there as `malformed`.\n\n" +
 		table([]string{"Name", "Deviation", "Needed by", "Answered by"}, rows)
 }
 

@@ -160,6 +160,27 @@ func TestTolerated(t *testing.T) {
 	}
 }
 
+// SOAP-17: an endpoint that refuses a tolerance refuses who needs it, and nobody else.
+func TestEndpointRefusesTolerance(t *testing.T) {
+	for name, want := range map[string]string{"rst/msal-net-13.xml": "ok", "rst/msal-go-13.xml": "ok", "rst/node-sp-auth-13.xml": "malformed"} {
+		atFresh(t, name, func(t *testing.T) {
+			g := newGate(t, func(c *gateway.Config) { c.Policy = live(t, forwardAll) })
+			e := endpoints[1]
+			e.Refuses = []wstrust.Tolerance{wstrust.NoTimestamp}
+			message := testdata.Message(t, name)
+			w := &recorder{ResponseRecorder: httptest.NewRecorder()}
+			g.Endpoint(e).ServeHTTP(w, shapeOf(name, message).post(message))
+			r := g.record()
+			if r["event.reason"] != want || (want == "ok") == g.quiet() {
+				t.Errorf("got reason %v (%v), want %s", r["event.reason"], r["error.message"], want)
+			}
+			if n := g.value("stsgate_tolerated_total", "tolerance", "no-timestamp"); n != 0 {
+				t.Errorf("it is counted %v times as tolerated", n)
+			}
+		})
+	}
+}
+
 // Documents that are given out are counted by path.
 func TestCount(t *testing.T) {
 	g := newGate(t, nil)

@@ -74,6 +74,8 @@ type Directory interface {
 type Endpoint struct {
 	Path    string
 	Version wstrust.Version
+	// Refuses are the tolerances that messages must not need there.
+	Refuses []wstrust.Tolerance
 }
 
 // Config configures a Gateway. Policy, Guard, Audit, Log and Metrics are needed, and

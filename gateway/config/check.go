@@ -89,7 +89,11 @@ func (d *decoder) checkEndpoints(endpoints Endpoints) {
 		d.checkf("endpoints", "the list is empty")
 	}
 	for i, e := range endpoints {
-		path := "endpoints[" + strconv.Itoa(i) + "].path"
+		at := "endpoints[" + strconv.Itoa(i) + "]"
+		path := at + ".path"
+		if e.Tolerate != nil && (e.Kind == MEX || e.Kind == FederationMetadata) {
+			d.checkf(at+".tolerate", "is for endpoints that take requests, not for %s", e.Kind)
+		}
 		if e.Path == "" {
 			continue // reported as missing
 		}

@@ -183,6 +183,10 @@ type Endpoint struct {
 	// Kind is what the path takes: usernamemixed-2005, usernamemixed-13, mex or
 	// federation-metadata. Required. Takes effect on restart.
 	Kind Kind `yaml:"kind" check:"required"`
+	// Tolerate lists which deviations from the specifications requests there
+	// may have, by name; an empty list is none. Default: all. Takes effect on
+	// restart.
+	Tolerate []Tolerance `yaml:"tolerate"`
 }
 
 // Upstream has the ways to answer a request.
@@ -490,6 +494,19 @@ const (
 
 func (Kind) words() []string {
 	return []string{string(UsernameMixed2005), string(UsernameMixed13), string(MEX), string(FederationMetadata)}
+}
+
+// A Tolerance is a deviation from the specifications that is accepted.
+type Tolerance string
+
+func (Tolerance) words() []string { return Tolerances() }
+
+// Tolerances returns the names of all tolerances.
+func Tolerances() []string {
+	return []string{
+		"messageid-spelling", "no-timestamp", "no-addressing", "addressing-2004", "soapaction-ignored", "unread-header",
+		"namespaced-password-type", "trust-namespace-slash", "padded-uri", "policy-1.5", "policy-reference", "comment",
+	}
 }
 
 // A ProbeMode is how the health of a farm node is asked.

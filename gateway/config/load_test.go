@@ -152,7 +152,7 @@ func TestLoadFull(t *testing.T) {
 			Shared:         &config.Prefixes{List: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}},
 		},
 		Endpoints: config.Endpoints{
-			{Path: "/adfs/services/trust/13/usernamemixed", Kind: config.UsernameMixed13},
+			{Path: "/adfs/services/trust/13/usernamemixed", Kind: config.UsernameMixed13, Tolerate: []config.Tolerance{"no-timestamp", "policy-1.5"}},
 			{Path: "/trust/mex", Kind: config.MEX},
 		},
 		Upstream: config.Upstream{

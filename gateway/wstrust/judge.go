@@ -8,13 +8,16 @@ import (
 )
 
 // Takes says which requests an endpoint answers. The zero Takes is that of
-// the endpoints for user names: Issue, with a plain password.
+// the endpoints for user names: Issue, with a plain password, and every
+// tolerance.
 type Takes struct {
 	// Types may be asked for; Issue when empty.
 	Types []RequestType
 	// Credentials may prove the sender; CredentialUsername when empty. A digest,
 	// an unknown token and several tokens are never taken.
 	Credentials []Credential
+	// Refuses are the tolerances that messages must not need there.
+	Refuses []Tolerance
 }
 
 func (t Takes) takesType(r RequestType) bool {

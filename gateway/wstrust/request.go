@@ -175,6 +175,11 @@ func (x *reader) read() error {
 			x.r.Tolerated = append(x.r.Tolerated, t)
 		}
 	}
+	for _, t := range x.in.Takes.Refuses {
+		if x.has(t) {
+			return x.refuse(Malformed, "SOAP-17", x.doc.Root(), "the tolerance %v is not for this endpoint", t)
+		}
+	}
 	return nil
 }
 

@@ -72,7 +72,8 @@ func partOf(t *testing.T, shared, file, pattern string) string {
 	return string(m[1])
 }
 
-// SOAP-17: each tolerance is needed by a file, and named when that is read.
+// SOAP-17: each tolerance is needed by a file, and named when that is read; where
+// an endpoint refuses it, so is the file, and by nothing else.
 func TestToleranceFiles(t *testing.T) {
 	shared := testdata.Shared(t, "messages")
 	for _, tolerance := range wstrust.Tolerances() {
@@ -97,6 +98,14 @@ func TestToleranceFiles(t *testing.T) {
 			r, err := wstrust.Inspect(in)
 			if err != nil || !slices.Contains(r.Tolerated, tolerance) {
 				t.Errorf("got %v, tolerances %q", err, strings.Fields(tolerated(r)))
+			}
+			for _, refused := range wstrust.Tolerances() {
+				in.Takes.Refuses = []wstrust.Tolerance{refused}
+				_, err := wstrust.ReadRequest(in)
+				if needed := slices.Contains(r.Tolerated, refused); (err != nil) != needed ||
+					needed && (verdict(err) != "malformed" || !strings.Contains(err.Error(), refused.String())) {
+					t.Errorf("where %v is refused: got %v", refused, err)
+				}
 			}
 		})
 	}
