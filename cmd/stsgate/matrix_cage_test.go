@@ -215,15 +215,19 @@ func (c *cage) readiness(unwell string) string {
 
 var transactionOf = regexp.MustCompile(`\(transaction ([0-9a-f]{32})\)`)
 
-// ask sends a request, and returns ok or why it was refused.
-func (c *cage) ask(k askKind) string {
-	c.t.Helper()
+// query is a request of alice's for what is forwarded.
+func (c *cage) query() wstrust.Query {
 	c.count++
-	q := wstrust.Query{
+	return wstrust.Query{
 		SOAP: soap.V12, Version: wstrust.V13, To: "https://" + probedHost + path13, MessageID: fmt.Sprintf("urn:uuid:matrix-%d", c.count),
 		Username: "alice@contoso.example", AppliesTo: cloudRealm, Now: time.Now(),
 	}
-	password := alicePassword
+}
+
+// ask sends a request, and returns ok or why it was refused.
+func (c *cage) ask(k askKind) string {
+	c.t.Helper()
+	q, password := c.query(), alicePassword
 	switch k {
 	case issued:
 		q.AppliesTo = "urn:payroll"
@@ -234,6 +238,17 @@ func (c *cage) ask(k askKind) string {
 	case fresh:
 		q.Username, password = fmt.Sprintf("stranger%d@contoso.example", c.count/int(kinds)%strangers), fmt.Sprint("guess ", c.count)
 	}
+	got := c.send(q, password)
+	if got == "ok" && k > issued {
+		c.t.Fatalf("%s got a token", k)
+	}
+	return got
+}
+
+// send has a request with a password answered, and returns ok or why it was
+// refused.
+func (c *cage) send(q wstrust.Query, password string) string {
+	c.t.Helper()
 	q.Password = account.NewPassword([]byte(password))
 	r, err := c.client.Post("https://"+probedHost+path13, soap.V12.ContentType(), bytes.NewReader(wstrust.AppendRequest(nil, q)))
 	if err != nil {
@@ -245,9 +260,6 @@ func (c *cage) ask(k askKind) string {
 		return err.Error()
 	}
 	if r.StatusCode == http.StatusOK {
-		if k > issued {
-			c.t.Fatalf("%s got a token", k)
-		}
 		return "ok"
 	}
 	m := transactionOf.FindSubmatch(body)

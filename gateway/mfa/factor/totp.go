@@ -120,13 +120,13 @@ func (v *Verifier) timely() error {
 
 // checkTOTP spends a code of the user's app.
 func (v *Verifier) checkTOTP(ctx context.Context, user string, code []byte, from Source) (p Proof, err error) {
-	if err := v.timely(); err != nil {
-		return Proof{}, err
-	}
 	mac := v.mac("wrong code", user, code)
 	err = v.change(ctx, user, func(e *enrolment, now time.Time) (bool, error) {
 		if e.TOTP == nil {
 			return false, ErrMissing
+		}
+		if err := v.timely(); err != nil {
+			return false, err
 		}
 		p = Proof{User: user, Kind: TOTP, Authenticator: e.TOTP.ID, At: now}
 		counted, says := e.TOTP.try(code, mac, now)
