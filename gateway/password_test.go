@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"stsgate/gateway"
 	"stsgate/gateway/account"
 	"stsgate/gateway/refusal"
+	"stsgate/testdata"
 )
 
 var here = []netip.Addr{netip.MustParseAddr("192.0.2.1")}
@@ -71,6 +73,31 @@ func TestCheckPasswordCounts(t *testing.T) {
 			t.Errorf("after six failures in the portal an exchange gets %d, %v", w.Code, r["event.reason"])
 		}
 	})
+}
+
+// PORT-08: who guesses at the portal and at the service in turns has as many
+// guesses as at one of them, from wherever they are.
+func TestOneThreshold(t *testing.T) {
+	for _, application := range []string{cloud, "urn:payroll"} {
+		atFresh(t, application, func(t *testing.T) {
+			g := newGate(t, nil)
+			g.farm.answers(testdata.Message(t, "fault/adfs-id3242-13.xml"))
+			for i := range 40 {
+				if i%2 == 0 {
+					g.check(alice.UPN, fmt.Sprint("at the portal ", i))
+				} else {
+					g.ask(modern, guess(i, application))
+				}
+				time.Sleep(time.Millisecond) // for the mirrors
+			}
+			if got := len(g.farm.asked) + g.directory.tried; got != 6 {
+				t.Errorf("%d guesses were tried, want 6", got)
+			}
+			if _, err := g.check(alice.UPN, password); refusal.Of(err) != refusal.Locked {
+				t.Errorf("the right password at the portal: %v, want locked", err)
+			}
+		})
+	}
 }
 
 // What did not answer is no wrong password, and is not counted.

@@ -323,6 +323,7 @@ type directory struct {
 	err      error  // what Lookup returns instead
 	before   func() // called by Lookup, unless nil
 	verified int    // passwords that were tried
+	tried    int    // of them, those of a user
 }
 
 func newDirectory(all ...account.Account) *directory {
@@ -363,6 +364,9 @@ func (d *directory) Lookup(ctx context.Context, name account.Name) (account.Acco
 func (d *directory) Verify(_ context.Context, a account.Account, p account.Password) error {
 	d.mu.Lock()
 	d.verified++
+	if a.ID != "" {
+		d.tried++
+	}
 	d.mu.Unlock()
 	// The messages of testdata have several passwords, which begin alike.
 	if a.ID == "" || !strings.HasPrefix(string(p.Bytes()), "Str0ng&<") {

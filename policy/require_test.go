@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"stsgate/policy"
@@ -23,6 +24,16 @@ func TestRequireDefaults(t *testing.T) {
 		by := map[bool]string{false: "address", true: "network"}[m.ByNetwork]
 		if got := fmt.Sprintf("%s of %s for %s by %s", m.Shapes, m.Factors, m.Remember, by); got != tt.want {
 			t.Errorf("%s: got %s, want %s", tt.require, got, tt.want)
+		}
+	}
+}
+
+// MFA-04: what travels by mail or telephone is no factor.
+func TestNoMail(t *testing.T) {
+	for _, factor := range []string{"email", "mail", "sms", "voice", "webhook", "push"} {
+		_, err := policy.Load(fstest.MapFS{"p.yaml": {Data: []byte(preamble + named("m", "everyone", "require: {mfa: {factors: ["+factor+"]}}"))}}, vocabulary)
+		if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("unknown factor %q", factor)) {
+			t.Errorf("%s: got %v", factor, err)
 		}
 	}
 }

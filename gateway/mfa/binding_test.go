@@ -39,12 +39,12 @@ func (p *party) request(s *site, m *policy.MFA) *mfa.Request {
 	return r
 }
 
-// MFA-01: pairs sign in at the same time, with handles, numbers and approvals of
-// one used for the other. Nothing of one completes another. MFA_PAIRS is how
-// many pairs, 10,000 in make campaign.
+// MFA-01: pairs sign in at the same time, with handles, numbers, codes and
+// approvals of one used for the other, in all orders. Nothing of one completes
+// another. MFA_PAIRS is how many pairs, 10,000 in make campaign.
 func TestBinding(t *testing.T) {
 	const together = 100
-	pairs := 500
+	pairs := 1000
 	if s := os.Getenv("MFA_PAIRS"); s != "" {
 		var err error
 		if pairs, err = strconv.Atoi(s); err != nil {
@@ -59,10 +59,14 @@ func TestBinding(t *testing.T) {
 			var all sync.WaitGroup
 			for i := range together {
 				order := random.Perm(4)
-				shape := []*policy.MFA{hold, challenge}[i%2]
+				shape := []*policy.MFA{hold, challenge, code}[i%3]
 				all.Go(func() {
 					a, b := s.pair(first + i)
-					s.interleave(a, b, shape, order, &crossed, &completed)
+					if shape == code {
+						s.swapCodes(a, b, order, &crossed, &completed)
+					} else {
+						s.interleave(a, b, shape, order, &crossed, &completed)
+					}
 				})
 			}
 			all.Wait()
@@ -148,6 +152,32 @@ func (s *site) interleave(a, b *party, m *policy.MFA, order []int, crossed, comp
 			got = now(s.nodes[2], p.request(s, m))
 		}
 		if got.err == nil && got.proofs[0].Factor.User == p.user {
+			completed.Add(1)
+		}
+	}
+}
+
+// swapCodes has each type the other's code, at several gateways and in an order,
+// and then its own.
+func (s *site) swapCodes(a, b *party, order []int, crossed, completed *atomic.Int64) {
+	both := []*party{a, b}
+	apps := []app{s.enrol(a.user), s.enrol(b.user)}
+	time.Sleep(30 * time.Second) // the codes that enrolled are spent
+	types := func(p *party, c app, node int) error {
+		r := p.request(s, code)
+		r.Code = c.code(s.t)
+		return now(s.nodes[node], r).err
+	}
+	for _, step := range order {
+		if apps[step%2].shows(apps[1-step%2].code(s.t)) { // once in 300,000
+			continue
+		}
+		if types(both[step%2], apps[1-step%2], step%3) == nil {
+			crossed.Add(1)
+		}
+	}
+	for i, p := range both {
+		if types(p, apps[i], i) == nil {
 			completed.Add(1)
 		}
 	}
