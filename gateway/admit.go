@@ -46,7 +46,7 @@ func ReadHead(h http.Header, e Endpoint) (wstrust.Inbound, error) {
 		SOAPAction:  h["Soapaction"],
 		MediaAction: media.action,
 		Version:     e.Version,
-		Takes:       wstrust.Takes{Refuses: e.Refuses},
+		Takes:       e.Takes,
 	}, nil
 }
 

@@ -166,7 +166,7 @@ func TestEndpointRefusesTolerance(t *testing.T) {
 		atFresh(t, name, func(t *testing.T) {
 			g := newGate(t, func(c *gateway.Config) { c.Policy = live(t, forwardAll) })
 			e := endpoints[1]
-			e.Refuses = []wstrust.Tolerance{wstrust.NoTimestamp}
+			e.Takes.Refuses = []wstrust.Tolerance{wstrust.NoTimestamp}
 			message := testdata.Message(t, name)
 			w := &recorder{ResponseRecorder: httptest.NewRecorder()}
 			g.Endpoint(e).ServeHTTP(w, shapeOf(name, message).post(message))

@@ -74,8 +74,8 @@ type Directory interface {
 type Endpoint struct {
 	Path    string
 	Version wstrust.Version
-	// Refuses are the tolerances that messages must not need there.
-	Refuses []wstrust.Tolerance
+	// Takes says more of which requests it answers.
+	Takes wstrust.Takes
 }
 
 // Config configures a Gateway. Policy, Guard, Audit, Log and Metrics are needed, and

@@ -12,13 +12,11 @@ import (
 	"path/filepath"
 	"slices"
 
-	"stsgate/gateway"
 	"stsgate/gateway/clientip"
 	"stsgate/gateway/config"
 	"stsgate/gateway/edge"
 	"stsgate/gateway/place"
 	"stsgate/gateway/state"
-	"stsgate/gateway/wstrust"
 	"stsgate/policy"
 	"stsgate/upstream/directory"
 )
@@ -140,28 +138,4 @@ func fromHere(path string) string {
 		return short
 	}
 	return path
-}
-
-// endpoints returns the published trust endpoints.
-func endpoints(c *config.Config) []gateway.Endpoint {
-	var all []gateway.Endpoint
-	for _, e := range c.Endpoints {
-		switch e.Kind {
-		case config.UsernameMixed2005:
-			all = append(all, gateway.Endpoint{Path: e.Path, Version: wstrust.V2005, Refuses: refuses(e.Tolerate)})
-		case config.UsernameMixed13:
-			all = append(all, gateway.Endpoint{Path: e.Path, Version: wstrust.V13, Refuses: refuses(e.Tolerate)})
-		}
-	}
-	return all
-}
-
-// refuses returns the tolerances that a list leaves out; nil lists all.
-func refuses(tolerate []config.Tolerance) (all []wstrust.Tolerance) {
-	for _, t := range wstrust.Tolerances() {
-		if tolerate != nil && !slices.Contains(tolerate, config.Tolerance(t.String())) {
-			all = append(all, t)
-		}
-	}
-	return all
 }

@@ -28,6 +28,7 @@ func (d *decoder) check(c *Config) {
 	d.checkMFA(&c.MFA, c.Portal, c.Directory)
 	d.checkAdmin(&c.Admin, c.Directory)
 	d.checkEndpoints(c.Endpoints)
+	d.checkSOAP(&c.SOAP)
 	d.checkUpstream(c)
 	if c.Directory != nil {
 		d.checkDirectory(c.Directory)
@@ -104,6 +105,15 @@ func (d *decoder) checkEndpoints(endpoints Endpoints) {
 			d.checkf(path, "is that of endpoints[%d] (case does not count)", j)
 		} else {
 			first[strings.ToLower(e.Path)] = i
+		}
+	}
+}
+
+func (d *decoder) checkSOAP(s *SOAP) {
+	shape := regexp.MustCompile(`^\{[^{}\s]+\}[A-Za-z_][A-Za-z0-9._-]*$`)
+	for i, h := range s.Headers.Pass {
+		if !shape.MatchString(h) {
+			d.checkf("soap.headers.pass["+strconv.Itoa(i)+"]", "want {namespace}name, such as {urn:example}Trace, got %q", h)
 		}
 	}
 }

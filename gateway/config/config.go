@@ -50,6 +50,9 @@ type Config struct {
 	// versions, mex, federation metadata), or a list. Default: adfs. Takes
 	// effect on restart.
 	Endpoints Endpoints `yaml:"endpoints"`
+	// SOAP says what messages may hold beside what is known. Takes effect on
+	// restart.
+	SOAP SOAP `yaml:"soap"`
 	// Upstream has the ways to answer a request: the farm, the built-in issuer,
 	// or both; the policy chooses for each request. One of them is required.
 	// Takes effect on restart.
@@ -187,6 +190,22 @@ type Endpoint struct {
 	// may have, by name; an empty list is none. Default: all. Takes effect on
 	// restart.
 	Tolerate []Tolerance `yaml:"tolerate"`
+}
+
+// SOAP is what messages may hold.
+type SOAP struct {
+	// Headers are the header blocks of messages. Takes effect on restart.
+	Headers SOAPHeaders `yaml:"headers"`
+}
+
+// SOAPHeaders are the header blocks of messages.
+type SOAPHeaders struct {
+	// Pass lists further header blocks, as {namespace}name, that clients of this
+	// site send and that mean nothing to a token service: they are passed on
+	// unread, as the tolerance unread-header, unless they must be understood or
+	// hold a part of a request. Default: empty, others than the known ones are
+	// refused. Takes effect on restart.
+	Pass []string `yaml:"pass"`
 }
 
 // Upstream has the ways to answer a request.

@@ -155,6 +155,7 @@ func TestLoadFull(t *testing.T) {
 			{Path: "/adfs/services/trust/13/usernamemixed", Kind: config.UsernameMixed13, Tolerate: []config.Tolerance{"no-timestamp", "policy-1.5"}},
 			{Path: "/trust/mex", Kind: config.MEX},
 		},
+		SOAP: config.SOAP{Headers: config.SOAPHeaders{Pass: []string{"{urn:example:proxy}Trace"}}},
 		Upstream: config.Upstream{
 			ADFS: &config.ADFS{
 				Nodes: []string{"https://10.0.0.11", "https://[fd00::11]:8443"}, CA: in("adfs-ca.pem"), Signing: in("adfs-signing.pem"), Probe: config.ProbeTLS,

@@ -28,7 +28,7 @@
 //	soapaction-ignored         farm, issuer   php-ws-trust-client
 //	    The SOAPAction header of a SOAP 1.2 message, or one that repeats To, names no WS-Trust action.
 //	unread-header              farm, issuer   Office365-REST-Python-Client, Office sign-in code, WCF with tracing
-//	    A header block of Microsoft's sign-in code or of WCF's tracing is present. It is not read.
+//	    A header block of Microsoft's sign-in code, of WCF's tracing, or that soap.headers.pass lists is present. It is not read.
 //	namespaced-password-type   farm, issuer   go-vcloud-director
 //	    The Type of the Password is an attribute of the WS-Security namespace; it says PasswordText.
 //	trust-namespace-slash      issuer         clients written from the service WSDL's target namespace

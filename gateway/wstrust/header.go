@@ -1,6 +1,7 @@
 package wstrust
 
 import (
+	"slices"
 	"strings"
 
 	"stsgate/gateway/soap"
@@ -133,7 +134,8 @@ func (x *reader) replyTo(block *soap.Element) error {
 }
 
 // unreadBlock accepts the header blocks that real clients send and that mean
-// nothing to a token service, and refuses all others.
+// nothing to a token service, and those that the endpoint passes, and refuses
+// all others.
 func (x *reader) unreadBlock(block *soap.Element, mustUnderstand bool) error {
 	switch block.Name {
 	case soap.Name{Space: "http://schemas.microsoft.com/Passport/SoapServices/PPCRL", Local: "AuthInfo"},
@@ -147,7 +149,12 @@ func (x *reader) unreadBlock(block *soap.Element, mustUnderstand bool) error {
 			return err
 		}
 	default:
-		return x.refuse(Malformed, "SOAP-05", block, "the header block %s is not known", name(block))
+		if !slices.Contains(x.in.Takes.Pass, block.Name) || reserved(block.Name, nil) {
+			return x.refuse(Malformed, "SOAP-05", block, "the header block %s is not known", name(block))
+		}
+		if err := x.unread(block, "SOAP-05"); err != nil {
+			return err
+		}
 	}
 	if mustUnderstand {
 		return x.refuse(Malformed, "SOAP-05", block, "the header block %s must be understood and is not read", name(block))

@@ -18,6 +18,9 @@ type Takes struct {
 	Credentials []Credential
 	// Refuses are the tolerances that messages must not need there.
 	Refuses []Tolerance
+	// Pass are header blocks that are passed on unread, beside those that are
+	// known to mean nothing. They count as UnreadHeader.
+	Pass []soap.Name
 }
 
 func (t Takes) takesType(r RequestType) bool {

@@ -223,4 +223,16 @@ func TestHeaderBlocks(t *testing.T) { // SOAP-05
 		{"two Security headers", after(header, `<o:Security xmlns:o="`+soap.NSSecurity+`"/>`), "malformed", "Security is there twice"},
 		{"text in the header", after(header, "x"), "SOAP-06", "text"},
 	})
+	trace := func(content string) []string { return after(header, `<Trace xmlns="urn:proxy">`+content+"</Trace>") }
+	checkTaken(t, base, wstrust.Takes{Pass: []soap.Name{{Space: "urn:proxy", Local: "Trace"}, {Space: soap.NSUtility, Local: "Timestamp"}}}, []edited{
+		{"passed", trace("a<b xmlns='urn:b'>c</b>"), "accepted", "unread-header"},
+		{"passed, of another namespace", after(header, `<Trace xmlns="urn:proxies"/>`), "malformed", "not known"},
+		{"passed, of another name", after(header, `<trace xmlns="urn:proxy"/>`), "malformed", "not known"},
+		{"passed, and must be understood", after(header, `<Trace xmlns="urn:proxy" s:mustUnderstand="1"/>`), "malformed", "must be understood"},
+		{"passed, for another", after(header, `<Trace xmlns="urn:proxy" s:role="urn:x"/>`), "malformed", "role"},
+		{"passed, twice", append(trace(""), trace("")...), "malformed", "is there twice"},
+		{"passed, with a user", trace(`<o:UsernameToken xmlns:o="` + soap.NSSecurity + `"/>`), "malformed", "UsernameToken inside Trace"},
+		{"passed, with ciphertext", trace(`<EncryptedData xmlns="` + xenc + `"/>`), "malformed", "EncryptedData"},
+		{"a part of a request", after(header, `<Timestamp xmlns="`+soap.NSUtility+`"/>`), "malformed", "not known"},
+	})
 }

@@ -58,7 +58,7 @@ var tolerances = [numTolerances]struct {
 	},
 	UnreadHeader: {
 		name:    "unread-header",
-		meaning: "A header block of Microsoft's sign-in code or of WCF's tracing is present. It is not read.",
+		meaning: "A header block of Microsoft's sign-in code, of WCF's tracing, or that soap.headers.pass lists is present. It is not read.",
 		needs:   "Office365-REST-Python-Client, Office sign-in code, WCF with tracing",
 	},
 	NamespacedPasswordType: {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"stsgate/gateway/config"
+	"stsgate/gateway/soap"
 	"stsgate/gateway/wstrust"
 )
 
@@ -25,8 +26,22 @@ func TestTolerate(t *testing.T) {
 	}}
 	some := slices.DeleteFunc(wstrust.Tolerances(), func(t wstrust.Tolerance) bool { return t == wstrust.Comment || t == wstrust.NoTimestamp })
 	for i, want := range [][]wstrust.Tolerance{nil, wstrust.Tolerances(), some} {
-		if got := endpoints(c)[i]; !slices.Equal(got.Refuses, want) {
-			t.Errorf("%s refuses %v, want %v", got.Path, got.Refuses, want)
+		if got := endpoints(c)[i]; !slices.Equal(got.Takes.Refuses, want) {
+			t.Errorf("%s refuses %v, want %v", got.Path, got.Takes.Refuses, want)
+		}
+	}
+}
+
+// SOAP-05: further header blocks are passed at every endpoint.
+func TestPassedHeaders(t *testing.T) {
+	c := &config.Config{
+		Endpoints: config.Endpoints{{Path: "/2005", Kind: config.UsernameMixed2005}, {Path: "/13", Kind: config.UsernameMixed13}},
+		SOAP:      config.SOAP{Headers: config.SOAPHeaders{Pass: []string{"{urn:x}Trace", "{http://proxy.example/}Id"}}},
+	}
+	want := []soap.Name{{Space: "urn:x", Local: "Trace"}, {Space: "http://proxy.example/", Local: "Id"}}
+	for _, e := range endpoints(c) {
+		if !slices.Equal(e.Takes.Pass, want) {
+			t.Errorf("%s passes %v, want %v", e.Path, e.Takes.Pass, want)
 		}
 	}
 }
