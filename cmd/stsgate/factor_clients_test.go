@@ -21,7 +21,7 @@ type factorClient struct {
 }
 
 func factorClients() []factorClient {
-	return []factorClient{{"msal-go", "msal-go", askMSALGo}, {"msal-python", "msal-python", askMSALPython}, {"zeep", "unknown", askZeep13}}
+	return []factorClient{{"msal-go", "msal-go", askMSALGo}, {"msal-python", "msal-python", askMSALPython}, {"zeep", "zeep", askZeep13}}
 }
 
 // haveFactorClients skips the test where not all are installed.
@@ -100,7 +100,7 @@ func (f *factorFleet) checkMetrics(t *testing.T) {
 		`stsgate_mfa_approval_seconds_count`:                                    3 * n,
 		`stsgate_mfa_expiries_total{family="msal-go"}`:                          1,
 		`stsgate_mfa_expiries_total{family="msal-python"}`:                      1,
-		`stsgate_mfa_expiries_total{family="unknown"}`:                          1,
+		`stsgate_mfa_expiries_total{family="zeep"}`:                             1,
 		`stsgate_mfa_proofs_total{assurance="approve-only",remembered="false"}`: 2 * n,
 		`stsgate_mfa_proofs_total{assurance="bound",remembered="false"}`:        n,
 		`stsgate_mfa_proofs_total{assurance="otp",remembered="false"}`:          n,

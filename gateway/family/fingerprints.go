@@ -346,6 +346,22 @@ func libraries() []fingerprint {
 			soap-env:Body ( ns0:RequestSecurityToken{ns0=trust} ( ...`,
 	}, {
 		name:         Zeep,
+		software:     "Zeep 4.2, a UsernameToken, by a WSDL with SOAP 1.2",
+		source:       "captured; what is in the RST is the application's",
+		trait:        "the prefix soap-env; wsa declared on Header; the action in both headers",
+		contentTypes: []string{`application/soap+xml; charset=utf-8; action="*"`},
+		soapAction:   []string{"quoted"},
+		prologs:      []string{`<?xml version='1.0' encoding='utf-8'?>`},
+		quotes:       "double",
+		layouts:      []string{"none none"},
+		outline: `soap-env:Envelope{soap-env=soap12} (
+			soap-env:Header{wsa=wsa} (
+				wsa:Action wsa:MessageID=urn:uuid:<uuid> wsa:To
+				wsse:Security{wsse=wsse} (
+					wsse:UsernameToken ( wsse:Username wsse:Password[Type=PasswordText] ) ) )
+			soap-env:Body ( ns0:RequestSecurityToken{ns0=trust} ( ...`,
+	}, {
+		name:         Zeep,
 		software:     "Zeep 4.2, signed",
 		source:       "captured; what is in the RST is the application's",
 		trait:        "the prefix soap-env; wsa declared on Header; Signature before what it is made with; Body declares ns1 for its id",
