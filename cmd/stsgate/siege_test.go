@@ -29,9 +29,9 @@ const (
 	siegeAdmin   = "127.0.0.1:18445"
 	siegePath    = "/adfs/services/trust/13/usernamemixed"
 	siegeMedia   = "application/soap+xml; charset=utf-8"
-	// grace is added to twice nginx's p99: what a small machine that others
-	// use adds to any one figure.
-	grace = 5 * time.Millisecond
+	// siegeRounds is how often each attack is made on the gateway and on nginx,
+	// in turn. Of all rounds' honest requests there is one p99.
+	siegeRounds = 3
 	// perConnection is what a connection with an unfinished request may cost: the
 	// resident 36 KiB of an idle TLS connection under net/http. nginx takes 25.
 	perConnection = 36 << 10
@@ -45,7 +45,7 @@ const (
 // DOS-06 of security.md, and the same attackers against nginx on the same farm.
 // What is attacked has a core of its own; attackers, honest client and farm
 // have another. Of the gateway it asks that every honest request is answered,
-// with a p99 of at most twice nginx's and a grace; that slow connections are
+// with a p99 of at most twice nginx's; that slow connections are
 // closed within 11 s; that memory grows by at most 36 KiB for each of them, what
 // may be allocated between two collections apart, and 1 MiB for each request
 // that is refused at a time; that descriptors return within 15 s; and that one
@@ -73,24 +73,34 @@ func TestSiege(t *testing.T) {
 	fmt.Fprintln(w, "attack\tagainst\thonest\tbad\tp50\tp99\trequests\tMB sent\topened\tunopened\tclosed\tstanding\tlongest\tRSS+ MiB\tfiles\tfiles after\t")
 	for _, a := range attacks() {
 		t.Run(a.name, func(t *testing.T) {
-			var ours, theirs siegeOutcome
-			t.Run("gateway", func(t *testing.T) {
-				pid := start(t, dir, siegeAddress, taskset, "-c", "0", stsgate, "run", "-c", "stsgate.yaml")
-				ours = besiege(t, dir, siegeAddress, pid, a)
-				if len(ours.bad) > 0 {
-					ours.bad = append(ours.bad, complaints(t, filepath.Join(dir, "taskset.log"))...)
-				}
-			})
-			t.Run("nginx", func(t *testing.T) {
-				pid := start(t, dir, nginxAddress, taskset, "-c", "0", nginx, "-p", dir, "-c", "siege.conf")
-				theirs = besiege(t, dir, nginxAddress, worker(t, pid), a)
-			})
-			if ours.attackers == nil || theirs.attackers == nil {
+			var ours, theirs []time.Duration
+			for range siegeRounds {
+				t.Run("gateway", func(t *testing.T) {
+					pid := start(t, dir, siegeAddress, taskset, "-c", "0", stsgate, "run", "-c", "stsgate.yaml")
+					o := besiege(t, dir, siegeAddress, pid, a)
+					if len(o.bad) > 0 {
+						o.bad = append(o.bad, complaints(t, filepath.Join(dir, "taskset.log"))...)
+					}
+					o.row(w, a.name, "gateway")
+					o.check(t, a)
+					ours = append(ours, o.honest...)
+				})
+				t.Run("nginx", func(t *testing.T) {
+					pid := start(t, dir, nginxAddress, taskset, "-c", "0", nginx, "-p", dir, "-c", "siege.conf")
+					o := besiege(t, dir, nginxAddress, worker(t, pid), a)
+					o.row(w, a.name, "nginx")
+					theirs = append(theirs, o.honest...)
+				})
+			}
+			if len(ours) == 0 || len(theirs) == 0 {
 				return // failed, or not asked for
 			}
-			ours.row(w, a.name, "gateway")
-			theirs.row(w, a.name, "nginx")
-			ours.check(t, a, theirs)
+			got, limit := quantile(ours, 99), 2*quantile(theirs, 99)
+			t.Logf("honest p99 of %d and %d: gateway %.1f ms, nginx %.1f ms, ratio %.2f", len(ours), len(theirs),
+				got.Seconds()*1e3, limit.Seconds()*1e3/2, 2*got.Seconds()/limit.Seconds())
+			if got > limit {
+				t.Errorf("honest p99: got %v, want at most %v, nginx's twice", got, limit)
+			}
 		})
 	}
 	_ = w.Flush()
@@ -148,12 +158,11 @@ func worker(t testing.TB, master int) int {
 
 // A siegeOutcome is what one siege did to its target.
 type siegeOutcome struct {
-	honest       []time.Duration // of requests that were answered 200, ascending
+	honest       []time.Duration // of requests that were answered 200
 	bad          []string        // what became of others
 	rss          int64           // bytes that the process grew by at its peak
 	files, after int             // descriptors before the attack, and when they were back or time was up
 	attackers    *attackers
-	p50, p99     time.Duration
 	longest      time.Duration // that a connection of the attack lasted
 }
 
@@ -181,7 +190,8 @@ func besiege(t *testing.T, dir, address string, pid int, a attack) siegeOutcome 
 	before := memory(t, pid)
 	o.files = files(t, pid)
 
-	o.attackers = &attackers{address: address, tls: trust, request: request}
+	careless := &tls.Config{ServerName: "localhost", InsecureSkipVerify: true} // attackers do not pay for what they need not
+	o.attackers = &attackers{address: address, tls: careless, request: request}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	time.AfterFunc(a.length, cancel) // no deadline: a dial would fail a moment before it
@@ -195,8 +205,6 @@ func besiege(t *testing.T, dir, address string, pid int, a attack) siegeOutcome 
 	if len(o.honest) == 0 {
 		t.Fatalf("no honest request was answered: %q", o.bad)
 	}
-	slices.Sort(o.honest)
-	o.p50, o.p99 = o.honest[len(o.honest)/2], o.honest[len(o.honest)*99/100]
 	o.longest = time.Duration(o.attackers.longest.Load())
 
 	for deadline := time.Now().Add(15 * time.Second); ; time.Sleep(100 * time.Millisecond) {
@@ -263,14 +271,16 @@ func askOnce(client *http.Client, address string, body []byte) error {
 	return nil
 }
 
-// check holds the gateway's outcome against security.md and nginx's.
-func (o siegeOutcome) check(t *testing.T, a attack, nginx siegeOutcome) {
+// quantile returns what so many percent do not exceed.
+func quantile(all []time.Duration, percent int) time.Duration {
+	return slices.Sorted(slices.Values(all))[len(all)*percent/100]
+}
+
+// check holds the gateway's outcome against security.md.
+func (o siegeOutcome) check(t *testing.T, a attack) {
 	t.Helper()
 	if len(o.bad) > 0 {
 		t.Errorf("honest requests were not answered:\n%s", strings.Join(o.bad, "\n"))
-	}
-	if limit := 2*nginx.p99 + grace; o.p99 > limit {
-		t.Errorf("honest p99: got %v, want at most %v, nginx's twice", o.p99, limit)
 	}
 	if o.rss > a.memory {
 		t.Errorf("memory: got %d KiB more, want at most %d", o.rss>>10, a.memory>>10)
@@ -295,7 +305,7 @@ func (o siegeOutcome) check(t *testing.T, a attack, nginx siegeOutcome) {
 func (o siegeOutcome) row(w io.Writer, attack, target string) {
 	a := o.attackers
 	fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%.1fms\t%.1fms\t%d\t%d\t%d\t%d\t%d\t%d\t%.1fs\t%.1f\t%d\t%d\t\n", attack, target,
-		len(o.honest), len(o.bad), o.p50.Seconds()*1e3, o.p99.Seconds()*1e3, a.requests.Load(), a.bytes.Load()/1e6,
+		len(o.honest), len(o.bad), quantile(o.honest, 50).Seconds()*1e3, quantile(o.honest, 99).Seconds()*1e3, a.requests.Load(), a.bytes.Load()/1e6,
 		a.opened.Load(), a.unopened.Load(), a.closed.Load(), a.most.Load(), o.longest.Seconds(), float64(o.rss)/(1<<20), o.files, o.after)
 }
 
