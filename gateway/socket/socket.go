@@ -8,9 +8,10 @@
 // a tenth of what a forwarded request costs). This package makes the same calls
 // untold. Waiting, deadlines and closing are package net's.
 //
-// The monitor is also what interrupts a goroutine that computes for 10 ms. A
-// process that makes no other calls does without that until it makes one; the
-// gateway makes one for every line of its audit and log.
+// The monitor is also what interrupts a goroutine that computes for 10 ms, and
+// what looks at the network while all processors are busy. Once asleep it wakes
+// with any other call, of which there is one for each line of audit and log, and
+// with each garbage collection: busy processors are without it for a moment only.
 package socket
 
 import (
