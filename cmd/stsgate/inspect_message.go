@@ -33,6 +33,9 @@ func (x *inspection) judgeRequest(in wstrust.Inbound) {
 	if r.Signed {
 		x.open("signature: that of a request is not verified")
 	}
+	if len(r.Tolerated) > 0 {
+		x.open("tolerances: which ones an endpoint accepts is in its configuration")
+	}
 	if x.found.Verdict == accepted {
 		host, port, path := x.reached(r)
 		x.found.Forward = x.answerable(r.CheckAddress(host, port, path, true))
