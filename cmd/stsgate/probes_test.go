@@ -122,7 +122,7 @@ func (p *probed) dial(t *testing.T, sni string) *tls.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	t.Cleanup(func() { _ = conn.Close() })
 	return conn
 }
@@ -326,6 +326,7 @@ func (g *probed) walk(t *testing.T, all []spelling, part, parts int) {
 			raw = head("POST "+s.target+" HTTP/1.1", "Host: "+probedHost, "Content-Type: "+soap.V12.ContentType(),
 				"Content-Length: "+strconv.Itoa(len(body))) + string(body)
 		}
+		_ = c.SetDeadline(time.Now().Add(patience)) // each request's, not the walk's
 		if _, err := io.WriteString(c, raw); err != nil {
 			t.Fatal(err)
 		}
