@@ -101,9 +101,9 @@ func (v *visit) mustMayEnrol() error {
 
 // A totpData is what the page shows that adds an app: its secret, this once.
 type totpData struct {
-	ID, Secret, Label string
-	URI               template.URL
-	SVG               template.HTML
+	ID, Secret string
+	URI        template.URL
+	SVG        template.HTML
 }
 
 func (v *visit) beginTOTP() error {
@@ -124,7 +124,7 @@ func (v *visit) showTOTP(h *factor.Half, wrong string) error {
 	}
 	s := shown{status: http.StatusOK, name: "totp", title: "Set up an app", wrong: wrong, data: totpData{
 		// Both are written by the factor package, of letters, digits and escapes.
-		ID: h.ID, Secret: h.Secret(), URI: template.URL(h.URI()), SVG: template.HTML(picture), Label: plain(v.form.Get("label")),
+		ID: h.ID, Secret: h.Secret(), URI: template.URL(h.URI()), SVG: template.HTML(picture),
 	}}
 	if wrong != "" {
 		s.status = http.StatusForbidden
@@ -141,7 +141,7 @@ func (v *visit) confirmTOTP() error {
 	defer code.Wipe()
 	var a factor.Authenticator
 	err := v.act("enrol", "", func() (err error) {
-		a, err = v.p.c.Factors.ConfirmTOTP(v.ctx(), user, id, code, v.form.Get("label"), v.source())
+		a, err = v.p.c.Factors.ConfirmTOTP(v.ctx(), user, id, code, "", v.source())
 		return err
 	})
 	if errors.Is(err, factor.ErrWrong) {

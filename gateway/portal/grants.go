@@ -88,7 +88,7 @@ func (v *visit) choices() ([]choice, error) {
 	}
 	for _, s := range seen {
 		if s.Address.IsValid() {
-			add(s.Address, s.Address.String()+" – tried "+span(v.now.Sub(s.At))+" ago, "+plain(s.Family))
+			add(s.Address, s.Address.String()+" – tried "+span(v.now.Sub(s.At))+" ago")
 		}
 	}
 	if own := v.address(); own.IsValid() {

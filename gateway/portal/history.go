@@ -23,7 +23,11 @@ type explained struct {
 	Details     []detail
 }
 
-type detail struct{ Name, Value string }
+// A detail has a time or another value.
+type detail struct {
+	Name, Value string
+	Time        time.Time
+}
 
 type historyData struct {
 	SignIns     []entry
@@ -108,16 +112,16 @@ func explanation(s *SignIn) *explained {
 }
 
 func details(s *SignIn) []detail {
-	all := []detail{{"When", s.Time.UTC().Format("2 January 2006 15:04:05 UTC")}}
+	all := []detail{{Name: "When", Time: s.Time.UTC()}}
 	if s.Application != "" {
-		all = append(all, detail{"Application", plain(s.Application)})
+		all = append(all, detail{Name: "Application", Value: plain(s.Application)})
 	}
 	if s.Address.IsValid() {
-		all = append(all, detail{"From", s.Address.String()})
+		all = append(all, detail{Name: "From", Value: s.Address.String()})
 	}
 	switch s.Reason {
 	case "denied", "denied-user", "conflict", "conflict-user":
-		all = append(all, detail{"Rule", plain(s.Rule)})
+		all = append(all, detail{Name: "Rule", Value: plain(s.Rule)})
 	}
 	return all
 }

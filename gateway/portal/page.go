@@ -96,7 +96,7 @@ type shown struct {
 // show answers with a page.
 func (v *visit) show(s shown) error {
 	p := page{
-		Title: s.title, Nav: v.r.URL.Path, Token: v.token(), Session: v.session != nil, SignedIn: v.session.signedIn(),
+		Title: s.title, Nav: section(v.r.URL.Path), Token: v.token(), Session: v.session != nil, SignedIn: v.session.signedIn(),
 		Said: v.said(), Wrong: s.wrong, Live: s.seen != "", Seen: s.seen, Data: s.data,
 	}
 	if v.session != nil {
@@ -111,6 +111,18 @@ func (v *visit) show(s shown) error {
 	v.w.WriteHeader(s.status)
 	_, err := v.w.Write([]byte(b.String()))
 	return err
+}
+
+// section is the page in the navigation that another one belongs to.
+func section(path string) string {
+	switch head, _, _ := strings.Cut(path[1:], "/"); head {
+	case "approve", "deny":
+		return "/"
+	case "enrol":
+		return "/devices"
+	default:
+		return "/" + head
+	}
 }
 
 // What was done is said on the page that follows, which reads it from a cookie
@@ -159,17 +171,21 @@ func (v *visit) said() string {
 
 // A need is what a form asks for to prove a factor.
 type need struct {
-	HasCode, HasRecovery, HasPasskey bool
-	PasskeyText                      string
-	ID                               string // of its field, where there are several on a page
+	HasCode, HasPasskey bool
+	HasApp, HasRecovery bool // what has codes
+	PasskeyText         string
+	ID                  string // of its field, where there are several on a page
 	// Asked is what an MFA server asks for, nil for nothing.
 	Asked *factor.Challenge
 }
 
+// PasskeyFirst tells that a code is only for when there is no passkey at hand.
+func (n *need) PasskeyFirst() bool { return n.HasPasskey && !n.HasApp }
+
 // carry has a form carry on what an MFA server asks for, and nothing else.
 func (n *need) carry(asked *factor.Challenge) {
 	if asked != nil {
-		*n = need{HasCode: true, ID: n.ID, Asked: asked}
+		*n = need{HasCode: true, HasApp: true, ID: n.ID, Asked: asked}
 	}
 }
 
@@ -188,18 +204,19 @@ func (v *visit) need(text string, of policy.Factors) (*need, error) {
 		return nil, err
 	}
 	isRADIUS := func(a factor.Authenticator) bool { return a.Kind == factor.RADIUS }
-	n := &need{PasskeyText: text, ID: "code", HasCode: typed.Has(policy.RADIUS) && !slices.ContainsFunc(has, isRADIUS)}
+	n := &need{PasskeyText: text, ID: "code", HasApp: typed.Has(policy.RADIUS) && !slices.ContainsFunc(has, isRADIUS)}
 	for _, a := range has {
 		switch {
 		case a.Disabled || !of.Has(a.Kind.Factors()):
 		case a.Kind == factor.Passkey:
 			n.HasPasskey = true
 		case a.Kind == factor.Recovery:
-			n.HasCode, n.HasRecovery = true, true
+			n.HasRecovery = true
 		default:
-			n.HasCode = true
+			n.HasApp = true
 		}
 	}
+	n.HasCode = n.HasApp || n.HasRecovery
 	return n, nil
 }
 

@@ -125,7 +125,7 @@ func (v *visit) addPasskey() error {
 	user := v.session.User.ID
 	var a factor.Authenticator
 	err := v.act("enrol", "", func() (err error) {
-		a, err = v.p.c.Factors.FinishPasskey(v.ctx(), user, v.taken(), []byte(v.form.Get("attestation")), v.form.Get("label"), v.source())
+		a, err = v.p.c.Factors.FinishPasskey(v.ctx(), user, v.taken(), []byte(v.form.Get("attestation")), "", v.source())
 		return err
 	})
 	switch {

@@ -63,8 +63,8 @@ func (v *visit) showWaiting(wrong string) error {
 
 func (v *visit) asked(i int, o *mfa.Pending) (asked, error) {
 	a := asked{
-		Index: i, ID: o.ID, Application: plain(o.Application), Family: plain(o.Family), Address: where(o.Address), Place: plain(o.Place),
-		New: o.New && !o.Address.Contains(v.address()), Number: o.Number, Requests: o.Waiting, Since: o.Opened, Ago: span(v.now.Sub(o.Opened)), Left: span(o.Until.Sub(v.now)),
+		Index: i, ID: o.ID, Application: plain(o.Application), Family: program(o.Family), Address: where(o.Address), Place: plain(o.Place),
+		New: o.New && !o.Address.Contains(v.address()), Number: o.Number, Requests: o.Waiting, Since: o.Opened, Ago: span(v.now.Sub(o.Opened)), Left: span(max(o.Until.Sub(v.now).Round(time.Minute), min(o.Until.Sub(v.now), time.Minute))),
 	}
 	if v.session.fresh(v.now) && o.Factors.Has(v.session.Proof.Kind.Factors()) {
 		return a, nil
@@ -77,6 +77,14 @@ func (v *visit) asked(i int, o *mfa.Pending) (asked, error) {
 	a.Factor = n
 	a.None = !n.HasCode && !n.HasPasskey
 	return a, nil
+}
+
+// program names the software that asks.
+func program(family string) string {
+	if family == "unknown" {
+		return "not recognised"
+	}
+	return plain(family)
 }
 
 // where names an address, or the network of an IPv6 address.

@@ -17,8 +17,12 @@ async function options(path, form) {
 
 // passkey fills a form with what a passkey says, and sends it.
 function passkey(button, field, ask) {
-  if (!window.PublicKeyCredential || !PublicKeyCredential.parseRequestOptionsFromJSON) return;
   const form = button.closest("form");
+  if (!window.PublicKeyCredential || !PublicKeyCredential.parseRequestOptionsFromJSON) {
+    const missing = form.querySelector("[data-passkey-missing]");
+    if (missing) missing.hidden = false;
+    return;
+  }
   const failed = form.querySelector("[data-passkey-failed]");
   button.hidden = false;
   button.addEventListener("click", async () => {
