@@ -6,7 +6,9 @@
 // Every request goes through one table of routes that says what it needs; a
 // user's things are found by the user of the session, never by an id alone. The
 // package never sees a secret that it need not show, logs none, and puts
-// nothing of a stranger's choosing on a page but as plain, clipped text.
+// nothing of a stranger's choosing on a page but as plain, clipped text. Its
+// copies of passwords and codes are overwritten after use; what net/http read of
+// a form is not, and is left to the garbage collector.
 package portal
 
 import (
