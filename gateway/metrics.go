@@ -22,7 +22,8 @@ type metrics struct {
 	auditFailures prometheus.Counter
 	panics        prometheus.Counter
 	degraded      *prometheus.CounterVec
-	reportOnly    *reportOnly
+	reportOnly    *ruleCounts
+	excepted      *ruleCounts
 	repeats       map[string]prometheus.Counter
 	farmFactors   map[string]prometheus.Counter
 	tolerated     map[wstrust.Tolerance]prometheus.Counter
@@ -56,6 +57,7 @@ func newMetrics(reg prometheus.Registerer, endpoints []Endpoint, live *policy.Li
 			Help: "Exchanges that a fault of the gateway ended. Each was refused.",
 		}),
 		reportOnly: newReportOnly(live),
+		excepted:   newExcepted(live),
 		tolerated:  map[wstrust.Tolerance]prometheus.Counter{},
 		repeats:    map[string]prometheus.Counter{},
 
@@ -90,7 +92,7 @@ func newMetrics(reg prometheus.Registerer, endpoints []Endpoint, live *policy.Li
 			m.durations.WithLabelValues(e.Path, answer)
 		}
 	}
-	for _, c := range []prometheus.Collector{m.exchanges, m.durations, m.inFlight, m.auditFailures, m.panics, m.degraded, m.reportOnly, tolerated, repeats, farmFactors} {
+	for _, c := range []prometheus.Collector{m.exchanges, m.durations, m.inFlight, m.auditFailures, m.panics, m.degraded, m.reportOnly, m.excepted, tolerated, repeats, farmFactors} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}

@@ -36,7 +36,8 @@ func (x *exchange) record(err error) error {
 	if x.decision.Application != nil {
 		application = x.decision.Application.Name
 	}
-	x.g.metrics.reportOnly.add(&x.decision)
+	x.g.metrics.reportOnly.add(x.decision.Reported, x.decision.Application)
+	x.g.metrics.excepted.add(x.decision.Excepted, x.decision.Application)
 	if x.degraded != "" {
 		x.g.metrics.degraded.WithLabelValues(application, x.degraded).Inc()
 	}
@@ -109,7 +110,7 @@ func (x *exchange) auditDecision(r *audit.Record) {
 	d := &x.decision
 	r.Effect, r.SecondFactor = d.Effect.String(), d.Obligations.SecondFactor
 	r.Facts = x.recordedFacts().AppendJSON(make([]byte, 0, usualFacts), x.recorded())
-	r.Rule, r.Reported = d.Rule, ruleNames(d.Reported)
+	r.Rule, r.Reported, r.Excepted = d.Rule, ruleNames(d.Reported), ruleNames(d.Excepted)
 	for rule := range d.Obligations.Rules() {
 		r.Requires = append(r.Requires, rule.Name)
 	}

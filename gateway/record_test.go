@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/maxmind/mmdbwriter"
 	"github.com/maxmind/mmdbwriter/mmdbtype"
@@ -232,6 +233,51 @@ func TestDecisionInTheRecord(t *testing.T) {
 			if r[field] != nil {
 				t.Errorf("got %s %v", field, r[field])
 			}
+		}
+	})
+}
+
+// MFA-18: who is excepted from a second factor is recorded and counted, by rule
+// and application, from 0 on.
+func TestExcepted(t *testing.T) {
+	atFresh(t, "", func(t *testing.T) {
+		g := newGate(t, func(c *gateway.Config) {
+			c.Policy = live(t, `
+applications:
+  microsoft-365: {realms: ["urn:federation:MicrosoftOnline"], answer: forward}
+rules:
+  - {name: staff, match: {groups: [staff]}, allow: {}}
+  - name: second factor
+    match: everyone
+    require: {mfa: {}}
+    except: [{match: {versions: ["1.3"]}, owner: ops, reason: tests, expires: "2026-03-02T08:10:00Z"}]
+`)
+			c.Issuer = nil
+		})
+		count := func() float64 {
+			families, err := g.metrics.Gather()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range families {
+				if f.GetName() == "stsgate_excepted_total" && len(f.Metric) == 1 {
+					return f.Metric[0].GetCounter().GetValue()
+				}
+			}
+			return -1
+		}
+		if n := count(); n != 0 {
+			t.Errorf("at first %v", n)
+		}
+		last := func() map[string]any { all := g.records(); return all[len(all)-1] }
+		g.ask(modern, nil)
+		if r := last(); r["event.outcome"] != "success" || fmt.Sprint(r["labels.excepted"]) != "[second factor]" || count() != 1 {
+			t.Errorf("excepted: %v by %v, counted %v", r["event.outcome"], r["labels.excepted"], count())
+		}
+		time.Sleep(10 * time.Minute)
+		g.ask(modern, nil)
+		if r := last(); r["event.outcome"] != "failure" || r["labels.excepted"] != nil || count() != 1 {
+			t.Errorf("when it is over: %v by %v, counted %v", r["event.outcome"], r["labels.excepted"], count())
 		}
 	})
 }

@@ -50,6 +50,9 @@ type Decision struct {
 	// denies, the allows and the requires, each by name. What they would have
 	// done is what Rule.Does says.
 	Reported []*Rule
+	// Excepted are the requires that an allowed request does not owe for an
+	// exception alone, by name (security.md, MFA-18).
+	Excepted []*Rule
 	// Named tells that the request is refused for the same cause whoever the
 	// user is. Only then may the client be told of it (security.md, POL-09).
 	Named bool
@@ -73,7 +76,8 @@ func (d *Decision) Why() string {
 
 // Decide decides on one request. It depends on nothing but set and facts, and
 // cannot fail. Without expressions it allocates nothing unless a rule in
-// report-only applies, or more than four requires do.
+// report-only applies, an exception lifts a require, or more than four requires
+// apply.
 func (s *Set) Decide(f *Facts) Decision {
 	sc := s.scope(f)
 	if sc == nil {
@@ -170,15 +174,17 @@ func (s *Set) scopeOf(realm string) *scope {
 // applies tells that a deny or a require stands against the request: its
 // conditions are not false, and no exception is true.
 func (r *compiledRule) applies(q *inquiry, w *weighing) bool {
-	if w.of(q, &r.test) == no {
-		return false
-	}
+	return w.of(q, &r.test) != no && !r.excepted(q, w)
+}
+
+// excepted tells that an exception is true.
+func (r *compiledRule) excepted(q *inquiry, w *weighing) bool {
 	for i := range r.except {
 		if e := &r.except[i]; w.of(q, &e.test) == yes && !lapsed(e.Expires, q.facts) {
-			return false
+			return true
 		}
 	}
-	return true
+	return false
 }
 
 // matches tells that an allow speaks for the request: its conditions are true.
@@ -236,7 +242,11 @@ func (sc *scope) favour(q *inquiry, w *weighing, d *Decision) support {
 func (sc *scope) owed(q *inquiry, w *weighing, d *Decision) {
 	for r := range sc.requires.possible(w) {
 		switch {
-		case d.Effect != Allow && !r.ReportOnly || !r.applies(q, w):
+		case d.Effect != Allow && !r.ReportOnly || w.of(q, &r.test) == no:
+		case r.excepted(q, w):
+			if !r.ReportOnly {
+				d.Excepted = append(d.Excepted, r.Rule)
+			}
 		case r.ReportOnly:
 			d.Reported = append(d.Reported, r.Rule)
 		default:

@@ -261,6 +261,9 @@ func decided(d policy.Decision) string {
 	if owed := slices.Collect(d.Obligations.Rules()); len(owed) > 0 {
 		s += " owes=" + ruleNames(owed)
 	}
+	if len(d.Excepted) > 0 {
+		s += " excepted=" + ruleNames(d.Excepted)
+	}
 	if len(d.Reported) > 0 {
 		s += " reported=" + ruleNames(d.Reported)
 	}
@@ -353,7 +356,9 @@ func TestDecide(t *testing.T) {
 		{"an unknown exception", named("a", "everyone", "allow: {}") + named("d", "everyone", "deny: {}, except: "+except("{groups: [staff]}", "2026-12-02")), down, `deny deny "d" none`},
 		{"an exception for another application", named("a", "everyone", "allow: {}") + named("d", "everyone", "deny: {}, except: "+except("{applications: [travel], groups: [staff]}", "2026-12-02")), alice(), `deny deny "d" none named`},
 		{"an exception for this application", named("a", "everyone", "allow: {}") + named("d", "everyone", "deny: {}, except: "+except("{applications: [payroll]}", "2026-12-02")), alice(), `allow allow "a" issue`},
-		{"an exception of a require", named("a", "everyone", "allow: {}") + named("m", "everyone", "require: {mfa: {}}, except: "+except("{networks: [offices]}", "2026-12-02")), alice(), `allow allow "a" issue`},
+		{"an exception of a require", named("a", "everyone", "allow: {}") + named("m", "everyone", "require: {mfa: {}}, except: "+except("{networks: [offices]}", "2026-12-02")), alice(), `allow allow "a" issue excepted=m`},
+		{"an exception of a require that reports", named("a", "everyone", "allow: {}") + named("m", "everyone", "require: {mfa: {}}, mode: report-only, except: "+except("{networks: [offices]}", "2026-12-02")), alice(), `allow allow "a" issue`},
+		{"an exception of a require, denied", named("m", "everyone", "require: {mfa: {}}, except: "+except("{networks: [offices]}", "2026-12-02")), alice(), `deny no-allow "" none named`},
 		{"an unknown exception of a require", named("a", "everyone", "allow: {}") + named("m", "everyone", "require: {mfa: {}}, except: "+except("{networks: [offices]}", "2026-12-02")), nowhere, `allow allow "a" issue owes=m`},
 		{"an exception of a deny that reports", named("a", "everyone", "allow: {}") + named("d", "everyone", "deny: {}, mode: report-only, except: "+except("{groups: [staff]}", "2026-12-02")), alice(), `allow allow "a" issue`},
 

@@ -96,6 +96,8 @@ type Record struct {
 	Rule string `json:"rule.name,omitempty"`
 	// The report-only rules that would have counted.
 	Reported []string `json:"labels.report_only,omitempty"`
+	// The requires that did not apply for an exception alone.
+	Excepted []string `json:"labels.excepted,omitempty"`
 	// What the password would have been refused for before it left the gateway, if guard.mode were enforce: banned, throttled, locked, wrong-password, state-down.
 	GuardReported string `json:"labels.guard_report_only,omitempty"`
 	// What was down while the exchange went on all the same, as its application's while_state_down allows: state.
@@ -188,6 +190,7 @@ func (r *Record) clip() {
 	}
 	r.Forwarded = r.Forwarded[:min(len(r.Forwarded), entries)]
 	r.Reported = r.Reported[:min(len(r.Reported), entries)]
+	r.Excepted = r.Excepted[:min(len(r.Excepted), entries)]
 	r.Requires = r.Requires[:min(len(r.Requires), entries)]
 	r.Clipped = true
 }
