@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net/http"
 	"net/http/httptest"
 	"testing"
+	"testing/synctest"
 
 	"stsgate/gateway"
 	"stsgate/gateway/account"
+	"stsgate/gateway/mfa"
 	"stsgate/gateway/wstrust"
 )
 
@@ -173,4 +176,40 @@ func (r *everyBuffer) Read(p []byte) (int, error) {
 		r.all = append(r.all, p[:n])
 	}
 	return n, err
+}
+
+// MFA-16: a token that waits for its user is there until the user answers; when
+// that is no, when nobody answers or the client has gone, it is overwritten, and
+// so is the password.
+func TestWipeHeld(t *testing.T) {
+	for name, end := range map[string]func(*testing.T, *factored, context.CancelFunc){
+		"denied":      func(t *testing.T, f *factored, _ context.CancelFunc) { f.answer(t, mfa.Decision{Verdict: mfa.Deny}) },
+		"not me":      func(t *testing.T, f *factored, _ context.CancelFunc) { f.answer(t, mfa.Decision{Verdict: mfa.NotMe}) },
+		"expired":     func(*testing.T, *factored, context.CancelFunc) {},
+		"client gone": func(_ *testing.T, _ *factored, hangUp context.CancelFunc) { hangUp() },
+		"approved":    func(t *testing.T, f *factored, _ context.CancelFunc) { f.approve(t, "") },
+	} {
+		atFresh(t, name, func(t *testing.T) {
+			f, a := newFactored(t, asking("hold"), nil), aliases{}
+			f.farm.forward = func(_ context.Context, r *wstrust.Request, _ wstrust.Origin) (*wstrust.Answer, error) {
+				message := answerTo(t, r)
+				answer, err := readAnswer(message, r)
+				a.note(t, "password", r.Password.Bytes())
+				a.note(t, "farm's answer", message)
+				return answer, err
+			}
+			ctx, hangUp := context.WithCancel(t.Context())
+			defer hangUp()
+			w := f.start(modern.post(modern.query(nil)).WithContext(ctx))
+			synctest.Wait()
+			if f.prompts.Load() != 1 || len(bytes.Trim(a["farm's answer"], "\x00")) == 0 {
+				t.Fatalf("%d prompts, and %d bytes wait", f.prompts.Load(), len(a["farm's answer"]))
+			}
+			end(t, f, hangUp)
+			if got := <-w; (got.Code == http.StatusOK) != (name == "approved") {
+				t.Errorf("got status %d", got.Code)
+			}
+			a.wiped(t, "password", "farm's answer")
+		})
+	}
 }
