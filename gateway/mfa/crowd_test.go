@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"stsgate/gateway/mfa"
+	"stsgate/gateway/mfa/knock"
 	"stsgate/gateway/refusal"
 	"stsgate/gateway/state"
 	"stsgate/gateway/state/jetstream"
@@ -104,3 +105,36 @@ func (s *site) patient(r *mfa.Request) *mfa.Request {
 
 // one is a user of a crowd.
 func one(i int) string { return fmt.Sprintf("%08x-d9cb-469f-a165-70867728950e", i) }
+
+// Whatever a request of a burst asks of the store, it waits in line for it:
+// where its user is told is remembered by no more at a time than the store
+// answers (FAIL-02).
+func TestLine(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var now, most atomic.Int64
+		s := newSite(t, 1, nil, func(c *mfa.Config) {
+			c.Know = func(context.Context, knock.Recipient) {
+				for n, m := now.Add(1), most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+				}
+				time.Sleep(20 * time.Millisecond)
+				now.Add(-1)
+			}
+		})
+		const crowd = 200
+		var waits []<-chan result
+		for i := range crowd {
+			waits = append(waits, start(s.nodes[0], s.as(one(i), s.request(hold))))
+		}
+		time.Sleep(5 * time.Second)
+		if held := s.knocked(); held != crowd {
+			t.Errorf("%d of %d are held", held, crowd)
+		}
+		if n := most.Load(); n < 2 || n > mfa.AtStore {
+			t.Errorf("%d at a time, want 2 to %d", n, mfa.AtStore)
+		}
+		for i, w := range waits {
+			s.answer(s.nodes[0], one(i), approve(one(i)))
+			want(t, one(i), <-w, passed)
+		}
+	})
+}

@@ -104,6 +104,15 @@ func (c *claim) grantMeets(g *grant) (n int) {
 // use notes the use of a grant: the first one at once and before anything
 // rests on it, later ones now and then.
 func (c *claim) use(ctx context.Context, k *kept) error {
+	if k.grant.noted(time.Now()) {
+		c.metGrant(&k.grant)
+		return nil
+	}
+	leave, err := c.s.turn(ctx, c.end())
+	if err != nil {
+		return c.lost(ctx, err)
+	}
+	defer leave()
 	ctx, done := context.WithTimeout(ctx, state.Deadline)
 	defer done()
 	for {
@@ -128,9 +137,12 @@ func (c *claim) use(ctx context.Context, k *kept) error {
 	}
 }
 
+// noted tells that a use of the grant was noted not long ago.
+func (g *grant) noted(now time.Time) bool { return !g.Used.IsZero() && now.Sub(g.Used) < noteUse }
+
 func (c *claim) note(ctx context.Context, k *kept) error {
 	now := time.Now()
-	if !k.grant.Used.IsZero() && now.Sub(k.grant.Used) < noteUse {
+	if k.grant.noted(now) {
 		return nil
 	}
 	next := k.grant
@@ -159,10 +171,19 @@ func (c *claim) remember(ctx context.Context) {
 			continue
 		}
 		g := grant{Application: c.r.Application.Name, Address: address, Shape: p.Shape, Factor: p.Factor, Used: now}
-		if err := c.s.keepGrant(context.WithoutCancel(ctx), c.r.User.ID, g); err != nil {
+		if err := c.keepGrant(context.WithoutCancel(ctx), g); err != nil {
 			c.s.c.Log.Warn("a second factor is not remembered", "transaction", c.r.Transaction, "err", err)
 		}
 	}
+}
+
+func (c *claim) keepGrant(ctx context.Context, g grant) error {
+	done, err := c.s.turn(ctx, time.Now().Add(patience))
+	if err != nil {
+		return err
+	}
+	defer done()
+	return c.s.keepGrant(ctx, c.r.User.ID, g)
 }
 
 func (s *Service) keepGrant(ctx context.Context, user string, g grant) error {

@@ -59,9 +59,7 @@ func (c *claim) run(ctx context.Context) error {
 	if err := c.granted(ctx); err != nil {
 		return err
 	}
-	if c.s.c.Know != nil {
-		c.s.c.Know(ctx, c.to())
-	}
+	c.know(ctx)
 	if err := c.ask(ctx); err != nil {
 		return err
 	}
@@ -135,6 +133,21 @@ func (c *claim) code(ctx context.Context) error {
 	c.met(p)
 	c.s.rested(ctx, c.r.User.ID)
 	return nil
+}
+
+// know remembers where the user is told. A request that finds no turn for that
+// goes on without.
+func (c *claim) know(ctx context.Context) {
+	if c.s.c.Know == nil {
+		return
+	}
+	done, err := c.s.turn(ctx, time.Now().Add(patience))
+	if err != nil {
+		c.s.c.Log.Warn("where a user is told is not remembered", "user", c.r.User.ID, "err", err)
+		return
+	}
+	defer done()
+	c.s.c.Know(ctx, c.to())
 }
 
 // factors are those that rules take in a shape.
