@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/http"
 	"runtime/debug"
@@ -28,71 +29,93 @@ type exchange struct {
 	endpoint Endpoint
 	id       string // transaction id
 	start    time.Time
-	set      *policy.Set // the set in force when the request arrived
-	memory   *wstrust.Memory
+	set      *policy.Set     // the set in force when the request arrived
+	memory   *wstrust.Memory // nil after shed
 	panicked bool
 	over     bool // it ran to its end without a panic
 
-	client   clientip.Client  // locate
-	soap     soap.Version     // admit: by media type, so that any fault fits
-	head     wstrust.Inbound  // admit; lacks Body and Now
-	body     []byte           // admit
-	request  *wstrust.Request // parse
-	message  messageKey       // repeat
-	open     bool             // repeat: what comes again joins this exchange
-	joined   *outcome         // what those that joined wait for; g.repeats guards it
-	repeated *outcome         // repeat: the outcome of the first, which is this one's too
-	name     account.Name     // gather: as typed, in parts
-	account  account.Account  // gather; zero unless facts.User is known
-	facts    policy.Facts     // gather
-	read     policy.FactSet   // gather: the facts that somebody was asked for
-	absence  error            // gather: why the account is not known
-	decided  bool             // decide
-	code     account.Password // cut: what stood behind the password
-	whole    *wstrust.Request // cut: the request as it came; nil when nothing was cut
-	try      *guard.Try       // prove; nil before
-	degraded string           // prove: without what the exchange went on
-	decision policy.Decision  // decide
-	kept     *wstrust.Answer  // prove, when forwarding: not to be released before check
-	node     string           // prove, when forwarding: the node that was asked
-	proven   account.Account  // prove, when issuing
-	claimed  *mfa.Request     // satisfy: what the user was asked for
-	proofs   []mfa.Proof      // satisfy: the second factors
-	grant    *wstrust.Grant   // satisfy, when issuing
-	issued   *wstrust.Issued  // release, when issuing
-	answer   []byte           // release
+	client   clientip.Client            // locate
+	soap     soap.Version               // admit: by media type, so that any fault fits
+	head     wstrust.Inbound            // admit; lacks Body and Now
+	body     []byte                     // admit; nil after shed
+	request  *wstrust.Request           // parse
+	message  messageKey                 // repeat
+	digest   []byte                     // of the message, from shed on
+	open     bool                       // repeat: what comes again joins this exchange
+	joined   *outcome                   // what those that joined wait for; g.repeats guards it
+	repeated *outcome                   // repeat: the outcome of the first, which is this one's too
+	name     account.Name               // gather: as typed, in parts
+	account  account.Account            // gather; zero unless facts.User is known
+	family   string                     // gather: the client's software
+	facts    policy.Facts               // gather
+	read     policy.FactSet             // gather: the facts that somebody was asked for
+	absence  error                      // gather: why the account is not known
+	decided  bool                       // decide
+	code     account.Password           // cut: what stood behind the password
+	whole    *wstrust.Request           // cut: the request as it came; nil when nothing was cut
+	try      *guard.Try                 // prove; nil before
+	degraded string                     // prove: without what the exchange went on
+	decision policy.Decision            // decide
+	kept     *wstrust.Answer            // prove, when forwarding: not to be released before check
+	node     string                     // prove, when forwarding: the node that was asked
+	proven   account.Account            // prove, when issuing
+	stale    func(context.Context) bool // secondFactor: the user may have answered what was asked
+	hold     *mfa.Hold                  // secondFactor: the user is waited for
+	unwatch  func() bool                // sleep: nobody looks any more whether the client goes
+	gone     time.Time                  // resume: when the client was found to be
+	proofs   []mfa.Proof                // secondFactor
+	grant    *wstrust.Grant             // satisfy, when issuing
+	issued   *wstrust.Issued            // release, when issuing
+	answer   []byte                     // release
 }
 
 // exchange runs one exchange from its first byte to its answer.
 func (g *Gateway) exchange(w http.ResponseWriter, r *http.Request, e Endpoint) {
 	g.metrics.inFlight.Inc()
+	g.begin(w, r, e).advance(r.Context(), (*exchange).run)
+}
+
+// advance has the exchange go on by some of its steps: to its answer, or until it
+// sleeps.
+func (x *exchange) advance(ctx context.Context, steps func(*exchange, context.Context) error) {
+	g, w, received := x.g, x.w, x.start // since x may be another's before the end
+	a, shared, sleeps := x.perform(ctx, steps)
+	if sleeps {
+		x.sleep(ctx)
+		return
+	}
 	defer g.metrics.inFlight.Dec()
-	received := time.Now()
-	a, shared := g.perform(w, r, e)
 	if shared != nil {
 		defer shared.release()
 	}
 	if a.uniform {
 		rest(w)
-		g.slots.wait(r.Context(), received)
+		g.slots.wait(ctx, received)
 		a.write(w)
 	}
 }
 
-// perform runs one exchange and answers it. What is kept back to the end of a slot
-// it returns unanswered: nothing of the exchange is left while that waits.
-func (g *Gateway) perform(w http.ResponseWriter, r *http.Request, e Endpoint) (a reply, shared *outcome) {
-	x := g.begin(w, r, e)
-	defer x.end()
-	err := x.safely(r.Context())
+// perform takes steps of the exchange and answers it, unless it is to sleep. What
+// is kept back to the end of a slot it returns unanswered: nothing of the exchange
+// is left while that waits.
+func (x *exchange) perform(ctx context.Context, steps func(*exchange, context.Context) error) (a reply, shared *outcome, sleeps bool) {
+	defer func() {
+		if !sleeps {
+			x.end()
+		}
+	}()
+	err := x.safely(ctx, steps)
+	if errors.Is(err, errAsked) {
+		return a, nil, true
+	}
 	err = x.record(err)
 	a = x.reply(err)
-	shared = g.repeats.answered(x, a, err)
+	shared = x.g.repeats.answered(x, a, err)
 	if !a.uniform {
-		a.write(w)
+		a.write(x.w)
 	}
 	x.over = !x.panicked
-	return a, shared
+	return a, shared, false
 }
 
 // begin returns an exchange in the memory of one that is over, or in new.
@@ -133,8 +156,16 @@ func (x *exchange) run(ctx context.Context) error {
 	if err := x.check(ctx); err != nil {
 		return err // who was proven is who was decided on
 	}
+	if err := x.secondFactor(ctx); err != nil {
+		return err // what is owed before a token; while the user is asked, resume comes next
+	}
+	return x.conclude(ctx)
+}
+
+// conclude is what follows the second factor.
+func (x *exchange) conclude(ctx context.Context) error {
 	if err := x.satisfy(ctx); err != nil {
-		return err // what is owed before a token, and its limits
+		return err // what else is owed, and the limits of a token
 	}
 	ctx = x.staying(ctx)
 	if err := x.spend(ctx); err != nil {
@@ -144,10 +175,10 @@ func (x *exchange) run(ctx context.Context) error {
 	return x.release(ctx) // the kept bytes as they came, or a token signed now
 }
 
-// safely runs the exchange and turns a panic into a refusal, so that one
+// safely takes steps of the exchange and turns a panic into a refusal, so that one
 // request dies and not the gateway (security.md, FAIL-05). The panic's value
 // may hold a piece of the message: only a runtime error's text is kept.
-func (x *exchange) safely(ctx context.Context) (err error) {
+func (x *exchange) safely(ctx context.Context, steps func(*exchange, context.Context) error) (err error) {
 	defer func() {
 		v := recover()
 		if v == nil {
@@ -166,7 +197,7 @@ func (x *exchange) safely(ctx context.Context) (err error) {
 		x.g.c.Log.Error("panic in an exchange", "transaction", x.id, "stack", string(debug.Stack()), "err", cause)
 		err = refusal.New(refusal.Internal, "%s", cause)
 	}()
-	return x.run(ctx)
+	return steps(x, ctx)
 }
 
 // end wipes the exchange, and gives its memory back: never that of one which
@@ -177,7 +208,7 @@ func (x *exchange) end() {
 	}
 	x.disown()
 	x.wipe()
-	if !x.over {
+	if !x.over || x.memory == nil {
 		return
 	}
 	g := x.g
@@ -192,7 +223,9 @@ const maxKept = 64 << 10
 
 // wipe overwrites what held the credential or the token, as far as it is ours.
 func (x *exchange) wipe() {
-	x.memory.Wipe()
+	if x.memory != nil {
+		x.memory.Wipe()
+	}
 	clear(x.body[:cap(x.body)])
 	if x.whole != nil {
 		x.request.Wipe()

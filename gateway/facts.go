@@ -69,7 +69,10 @@ func (x *exchange) gather(ctx context.Context) {
 	if x.client.Doubtful {
 		x.facts.Known = x.facts.Known.Without(policy.ClientAddress, policy.ClientForwarded)
 	}
-	x.facts.Client.Family = string(family.Of(x.request.Document(), x.shape()))
+	if x.family == "" {
+		x.family = string(family.Of(x.request.Document(), x.shape()))
+	}
+	x.facts.Client.Family = x.family
 	x.read = gathered
 	if x.g.c.Directory == nil {
 		x.read &^= policy.UserFacts

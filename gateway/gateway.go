@@ -2,7 +2,8 @@
 // an RST comes in, policy decides on it, its password is proven by the farm or
 // by the issuer, and a token or a fault goes out, with one record of it.
 //
-// The order of the steps is the code of [exchange.run]. No step is optional,
+// The order of the steps is the code of [exchange.run] and, after the second
+// factor, of [exchange.conclude]. No step is optional,
 // none can be reordered from outside, and whatever none of them foresaw is
 // refused.
 //

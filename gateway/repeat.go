@@ -175,11 +175,18 @@ func (r *repeats) find(x *exchange) (*outcome, string) {
 
 // repeats tells that both are the same message from the same address.
 func (x *exchange) repeats(first *exchange) bool {
+	if first.digest != nil {
+		return hmac.Equal(first.digest, x.g.repeats.digest(x))
+	}
 	return bytes.Equal(x.body, first.body) && x.endpoint.Path == first.endpoint.Path &&
 		slices.Equal(x.client.Forwarded, first.client.Forwarded)
 }
 
+// digest tells messages apart as repeats does.
 func (r *repeats) digest(x *exchange) []byte {
+	if x.digest != nil {
+		return x.digest
+	}
 	mac := hmac.New(sha256.New, r.key[:])
 	part(mac, x.endpoint.Path)
 	part(mac, x.client.Addr.String())
@@ -232,6 +239,16 @@ func (r *repeats) answered(x *exchange, a reply, err error) *outcome {
 	return o
 }
 
+// shed leaves the digest of the message in the place of its bytes, which are the
+// caller's then.
+func (r *repeats) shed(x *exchange) (body []byte) {
+	digest := r.digest(x)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	body, x.body, x.digest = x.body, nil, digest
+	return body
+}
+
 // leave ends the time in which the exchange can be joined, and returns what
 // those that joined wait for. r.mu is held.
 func (r *repeats) leave(x *exchange) *outcome {
@@ -264,7 +281,7 @@ func (r *repeats) keep(x *exchange, o *outcome) {
 	o.held.Add(1)
 	f := &fault{outcome: o, key: x.message, digest: r.digest(x)}
 	if waits(o.err) {
-		o.stale = x.g.c.MFA.Answered(x.claimed)
+		o.stale = x.stale
 	}
 	f.place = r.order.PushBack(f)
 	r.faults[x.message] = f

@@ -13,14 +13,11 @@ import (
 // valid so long before now, for applications whose clocks are behind.
 const skew = 5 * time.Minute
 
-// satisfy settles what is owed before a token: a second factor, and the limits
-// of what is released. What is about to be issued it bounds by the application's
+// satisfy settles what is owed before a token beside the factors: the limits of
+// what is released. What is about to be issued it bounds by the application's
 // lifetime, by policy's and by the client's wish, and it evaluates the
 // application's claims.
 func (x *exchange) satisfy(ctx context.Context) error {
-	if err := x.secondFactor(ctx); err != nil {
-		return err
-	}
 	if x.decision.Answer == policy.Forward {
 		if err := x.forwardLate(ctx); err != nil {
 			return err

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"stsgate/gateway/account"
 	"stsgate/gateway/mfa"
@@ -80,8 +79,19 @@ func (x *exchange) secondFactor(ctx context.Context) error {
 	rest(x.w)
 	waiting, done := x.waiting(ctx)
 	defer done()
-	x.claimed = x.owing()
-	proofs, err := x.g.c.MFA.Satisfy(waiting, x.claimed)
+	r := x.owing()
+	x.stale = x.g.c.MFA.Answered(r)
+	proofs, hold, err := x.g.c.MFA.Satisfy(waiting, r)
+	if hold != nil {
+		x.hold = hold
+		x.shed()
+		return errAsked
+	}
+	return x.satisfied(ctx, proofs, err)
+}
+
+// satisfied goes on from what became of the second factors.
+func (x *exchange) satisfied(ctx context.Context, proofs []mfa.Proof, err error) error {
 	if err != nil {
 		return err
 	}
@@ -140,11 +150,7 @@ func (x *exchange) place(a netip.Addr) string {
 	return strings.Join(words, ", ")
 }
 
-// farewell is how long a request waits on whose client has gone: some close the
-// connection and ask again by themselves (security.md, MFA-16, SOAP-16).
-const farewell = 10 * time.Second
-
-// waiting is the context in which the user is waited for. done must be called.
+// waiting is the context in which the user is asked. done must be called.
 func (x *exchange) waiting(ctx context.Context) (waiting context.Context, done func()) {
 	waiting, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	ended := make(chan struct{})

@@ -53,6 +53,7 @@ type answer struct {
 	body   *buffer // nil before the first byte
 	flows  bool    // its head was sent, without a length
 	rests  bool    // it is none that waits to be answered
+	sleep  *sleep  // until it goes on; nil where the handler has answered
 }
 
 // Header implements http.ResponseWriter. The header may be changed until the
@@ -118,6 +119,20 @@ func (a *answer) Rest() {
 	a.rests = true
 	c := a.x.body.conn
 	c.server.gate.end(c.source)
+}
+
+// Later has the handler return without an answer, after the request's body was
+// read. When wake was called next goes on in its place; it answers or calls Later
+// again. Meanwhile the request rests, and takes no more memory than an idle
+// connection beside what next keeps. wake never blocks, and may be called at any
+// time and more than once.
+func (a *answer) Later(next func()) (wake func()) {
+	if !a.x.body.whole() {
+		panic("edge: Later before the body was read")
+	}
+	a.Rest()
+	a.sleep = &sleep{conn: a.x.body.conn, next: next, woken: make(chan struct{}, 1)}
+	return a.sleep.wake
 }
 
 // SetReadDeadline serves http.ResponseController. It bounds the time for the

@@ -50,8 +50,8 @@ func (w *wire) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// A conn is one client's connection. One goroutine reads requests from it,
-// has them answered, and writes the answers. Only that goroutine ever closes
+// A conn is one client's connection. One goroutine at a time reads requests from
+// it, has them answered, and writes the answers. Only that goroutine ever closes
 // it for being idle, because only the reader knows that it has read nothing:
 // draining interrupts the reader by a deadline in the past.
 type conn struct {
@@ -78,6 +78,7 @@ type conn struct {
 	deadline time.Time // for reading while it is idle
 	kicked   bool      // a deadline in the past stands instead
 	watching bool      // a watch may read
+	asleep   *sleep    // that an exchange of it is in
 }
 
 func (s *Server) newConn(tcp net.Conn) *conn {
@@ -92,11 +93,16 @@ func (s *Server) newConn(tcp net.Conn) *conn {
 	}
 }
 
-// serve answers one request after the other until the connection ends. The
-// handshake has a goroutine of its own, because it takes a stack of several
-// times the size that waiting for a client does, which ends with it.
+// serve does the handshake and answers requests. The handshake has a goroutine
+// of its own, because it takes a stack of several times the size that waiting for
+// a client does, which ends with it.
 func (c *conn) serve() {
-	defer c.Close()
+	over := true
+	defer func() {
+		if over {
+			c.leave()
+		}
+	}()
 	defer c.recover()
 	ready := make(chan bool)
 	go func() {
@@ -104,19 +110,35 @@ func (c *conn) serve() {
 		defer c.recover()
 		ready <- c.handshake()
 	}()
-	if !<-ready {
-		return
+	if <-ready {
+		over = c.requests(c.server.headerTimeout)
 	}
-	c.requests(c.server.headerTimeout)
 }
 
-// requests answers one after the other; the first may keep the connection
-// waiting that long. What was not read of the last one's body is wiped.
-func (c *conn) requests(first time.Duration) {
-	for timeout := first; c.await(timeout) && c.exchange(); {
-		timeout = c.server.idleTimeout
+// requests answers one request after the other, of which the first may keep the
+// connection waiting that long, until the connection is over, or until one of them
+// sleeps: from then on the connection is goOn's. What was not read of the last
+// one's body is wiped.
+func (c *conn) requests(first time.Duration) (over bool) {
+	for timeout, more := first, true; more && c.await(timeout); timeout = c.server.idleTimeout {
+		var sleeps *exchange
+		if more, sleeps = c.exchange(); sleeps != nil {
+			go c.goOn(sleeps)
+			return false
+		}
 	}
 	clear(c.in)
+	return true
+}
+
+// leave closes the connection and forgets it.
+func (c *conn) leave() {
+	_ = c.Close()
+	s := c.server
+	s.gate.disconnect(c.source)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
 }
 
 // recover makes of a panic the end of one connection.

@@ -155,13 +155,7 @@ func (s *Server) begin(tcp net.Conn) {
 		return
 	}
 	s.conns[c] = struct{}{}
-	go func() {
-		c.serve()
-		s.gate.disconnect(c.source)
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.conns, c)
-	}()
+	go c.serve()
 }
 
 // Close closes listeners and connections at once, whatever is in flight.

@@ -14,36 +14,45 @@ import (
 
 // An exchange is one request with its answer.
 type exchange struct {
-	body   body
-	answer answer
-	url    url.URL
+	request *http.Request
+	body    body
+	answer  answer
+	url     url.URL
 }
 
 // exchange reads one request, has it answered, and reports whether the
-// connection goes on.
-func (c *conn) exchange() (more bool) {
+// connection goes on. One that is to be answered later is returned.
+func (c *conn) exchange() (more bool, sleeps *exchange) {
 	if !c.readHead() {
-		return false
+		return false, nil
 	}
 	if over := c.server.gate.full(c.source); over != unlimited {
 		c.turnAway(over)
-		return false
+		return false, nil
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
 	c.cancel = cancel
 	x := new(exchange)
 	x.answer.x = x
-	r := c.request(ctx, x)
+	x.request = c.request(ctx, x)
 	if x.body.whole() {
 		c.arrived()
 	}
-	c.server.answer(&x.answer, r)
+	c.server.answer(&x.answer, x.request)
 	if x.body.whole() {
 		c.answered(x.answer.rests)
 	}
+	if x.answer.sleep != nil {
+		return false, x
+	}
+	return c.finish(x), nil
+}
+
+// finish sends the answer, and reports whether the connection goes on.
+func (c *conn) finish(x *exchange) (more bool) {
+	defer c.cancel()
 	c.compact()
-	return c.respond(x, r)
+	return c.respond(x, x.request)
 }
 
 // readHead reads the head of a request into c.head.
@@ -91,18 +100,27 @@ func (c *conn) request(ctx context.Context, x *exchange) *http.Request {
 	return r
 }
 
-// answer has the request answered. A panic is one request's end and not the
-// gateway's (security.md, FAIL-05).
+// answer has the request answered.
 func (s *Server) answer(a *answer, r *http.Request) {
-	defer func() {
-		if v := recover(); v != nil {
-			s.logPanic(v)
-			s.release(a.room())
-			a.body, a.header = nil, http.Header{"Connection": {"close"}}
-			a.status = http.StatusInternalServerError
-		}
-	}()
+	defer s.rescue(a)
 	s.serve(a, r)
+}
+
+// goOn has a request answered that slept.
+func (s *Server) goOn(a *answer, next func()) {
+	defer s.rescue(a)
+	next()
+}
+
+// rescue makes of a panic one request's end and not the gateway's (security.md,
+// FAIL-05).
+func (s *Server) rescue(a *answer) {
+	if v := recover(); v != nil {
+		s.logPanic(v)
+		s.release(a.room())
+		a.body, a.header, a.sleep = nil, http.Header{"Connection": {"close"}}, nil
+		a.status = http.StatusInternalServerError
+	}
 }
 
 // logPanic logs where a panic was, but not its value, which may hold a piece of

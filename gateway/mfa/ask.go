@@ -13,22 +13,23 @@ import (
 
 // ask meets what is still owed by an approval: one that waits to be redeemed, or
 // one that the user is asked for now.
-func (c *claim) ask(ctx context.Context) error {
+func (c *claim) ask(ctx context.Context) (*Hold, error) {
 	if len(c.owed) == 0 {
-		return nil
+		return nil, nil
 	}
 	way := c.way()
 	if way == 0 {
-		return c.refuse(ctx)
+		return nil, c.refuse(ctx)
 	}
 	if c.all().Has(policy.Grant) {
 		c.saw(ctx)
 	}
 	c.key = c.s.approvalKey(c.r)
+	c.answer = c.s.answerHash(c.r.Answer)
 	if way == policy.Hold {
 		return c.hold(ctx)
 	}
-	return c.join(ctx, way)
+	return nil, c.join(ctx, way)
 }
 
 // way is how the user can be asked: hold where the client waits, else challenge.
@@ -165,7 +166,7 @@ func (c *claim) step(a *approval, way policy.Shapes, counted bool, now time.Time
 	if end := c.end(); end.Before(c.until) {
 		c.until = end
 	}
-	if err := a.join(waiting{c.r.Transaction, c.answer(), c.until}, now); err != nil {
+	if err := a.join(waiting{c.r.Transaction, c.answer, c.until}, now); err != nil {
 		return 0, c.refusal(refusal.SecondFactorApprove, err)
 	}
 	return step, nil
@@ -190,12 +191,12 @@ func (c *claim) common() policy.Factors {
 	return all
 }
 
-// answer is the keyed hash of the answer that waits.
-func (c *claim) answer() []byte {
-	if c.r.Answer == nil {
+// answerHash is the keyed hash of an answer that waits, nil where there is none.
+func (s *Service) answerHash(answer []byte) []byte {
+	if answer == nil {
 		return nil
 	}
-	return c.s.mac("answer", c.r.Answer)
+	return s.mac("answer", answer)
 }
 
 // joined goes on from what was written.

@@ -25,7 +25,7 @@ func BenchmarkHeld(b *testing.B) {
 		for i := range held {
 			r := s.as(one(i), s.request(hold))
 			all.Go(func() {
-				if _, err := s.nodes[0].Satisfy(ctx, r); refusal.Of(err) != refusal.ClientGone {
+				if _, err := satisfy(ctx, s.nodes[0], r); refusal.Of(err) != refusal.ClientGone {
 					b.Error(err)
 				}
 			})
@@ -58,7 +58,7 @@ func BenchmarkRemembered(b *testing.B) {
 	r := s.request(m)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := s.nodes[0].Satisfy(b.Context(), r); err != nil {
+		if _, err := satisfy(b.Context(), s.nodes[0], r); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -52,7 +52,7 @@ func (s *site) crowd(t *testing.T, held int) {
 	begin := time.Now()
 	for i := range held {
 		all.Go(func() {
-			results[i].proofs, results[i].err = s.nodes[0].Satisfy(ctx, s.patient(s.as(one(i), s.request(hold))))
+			results[i].proofs, results[i].err = satisfy(ctx, s.nodes[0], s.patient(s.as(one(i), s.request(hold))))
 			ended.Add(1)
 		})
 	}

@@ -105,7 +105,7 @@ func (s *Service) mirrors() []*state.Mirror { return []*state.Mirror{s.grants, s
 // Run follows the store until ctx ends. Then whoever waits is refused, and may
 // redeem an approval on another gateway.
 func (s *Service) Run(ctx context.Context) {
-	defer s.stop.Do(func() { close(s.stopped) })
+	defer s.stop.Do(func() { close(s.stopped); s.rooms.wakeAll() })
 	var all sync.WaitGroup
 	for _, m := range s.mirrors() {
 		all.Go(func() { m.Run(ctx) })

@@ -50,7 +50,7 @@ func (s *site) usedOnce(t *testing.T, rounds int) {
 		if n := s.race(func(node *mfa.Service) error { return node.Decide(ctx, user, id, d) }); n != 1 {
 			t.Errorf("an answer counted %d times", n)
 		}
-		redeem := func(node *mfa.Service) error { _, err := node.Satisfy(ctx, request(challenge)); return err }
+		redeem := func(node *mfa.Service) error { _, err := satisfy(ctx, node, request(challenge)); return err }
 		if n := s.race(redeem); n != 1 {
 			t.Errorf("an approval was redeemed %d times", n)
 		}
@@ -58,7 +58,7 @@ func (s *site) usedOnce(t *testing.T, rounds int) {
 			t.Fatal(err)
 		}
 		s.heard(user)
-		use := func(node *mfa.Service) error { _, err := node.Satisfy(ctx, request(granted)); return err }
+		use := func(node *mfa.Service) error { _, err := satisfy(ctx, node, request(granted)); return err }
 		if n := s.race(use); n != 1 {
 			t.Errorf("a grant was used %d times", n)
 		}
@@ -95,7 +95,7 @@ func TestFirstUseTogether(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.heard(alice)
-		if n := s.race(func(node *mfa.Service) error { _, err := node.Satisfy(t.Context(), s.request(m)); return err }); n != racers {
+		if n := s.race(func(node *mfa.Service) error { _, err := satisfy(t.Context(), node, s.request(m)); return err }); n != racers {
 			t.Errorf("%d of %d passed", n, racers)
 		}
 	})

@@ -10,7 +10,7 @@ import (
 )
 
 // A Request is an exchange whose password is proven and whose answer is
-// checked, and the second factor that it owes. Satisfy does not keep it.
+// checked, and the second factor that it owes.
 type Request struct {
 	// User is whom the password proved (MFA-26), and Mail the address that the
 	// directory has, for knocks.

@@ -14,19 +14,17 @@ import (
 
 // Satisfy meets every second factor that a request owes and returns the proofs,
 // or refuses with a *refusal.Refusal. It takes what the request brought with it
-// or what was approved before; otherwise it asks the user, and waits for the
-// answer where the client does. It returns at the latest when ctx ends: the
-// caller decides how long a request waits whose client has gone (MFA-16).
+// or what was approved before; otherwise it asks the user. Where the client
+// waits for the answer it returns a Hold, which keeps r but for its secrets.
 //
 // What a proof was spent on is spent, whatever becomes of the exchange.
-func (s *Service) Satisfy(ctx context.Context, r *Request) ([]Proof, error) {
+func (s *Service) Satisfy(ctx context.Context, r *Request) ([]Proof, *Hold, error) {
 	c := &claim{s: s, r: r}
-	err := c.run(ctx)
-	if err != nil {
-		return nil, err
+	h, err := c.run(ctx)
+	if h != nil || err != nil {
+		return nil, h, err
 	}
-	s.metrics.satisfied(c.proofs)
-	return c.proofs, nil
+	return c.finish(ctx), nil, nil
 }
 
 // A claim is one request on its way to a second factor.
@@ -37,13 +35,14 @@ type claim struct {
 	stands time.Duration // for how long a proof may: the shortest of all that was owed
 	proofs []Proof
 	key    state.Key // of the approval
+	answer []byte    // keyed hash of the farm's, nil without one
 	until  time.Time // when the request stops waiting
 }
 
 // run takes what is there in the order of what it costs the user.
-func (c *claim) run(ctx context.Context) error {
+func (c *claim) run(ctx context.Context) (*Hold, error) {
 	if len(c.r.Requires) == 0 {
-		return refusal.New(refusal.Internal, "a second factor that no rule requires")
+		return nil, refusal.New(refusal.Internal, "a second factor that no rule requires")
 	}
 	c.owed = slices.Clone(c.r.Requires)
 	c.stands = standsFor
@@ -51,20 +50,24 @@ func (c *claim) run(ctx context.Context) error {
 		c.stands = min(c.stands, m.Remember)
 	}
 	if err := c.unblocked(); err != nil {
-		return err
+		return nil, err
 	}
 	if err := c.code(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	if err := c.granted(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	c.know(ctx)
-	if err := c.ask(ctx); err != nil {
-		return err
-	}
+	return c.ask(ctx)
+}
+
+// finish keeps what was proven for later requests, as far as it may be, and
+// returns it.
+func (c *claim) finish(ctx context.Context) []Proof {
 	c.remember(ctx)
-	return nil
+	c.s.metrics.satisfied(c.proofs)
+	return c.proofs
 }
 
 // takes are the shapes that a rule takes from this request: nothing that rests

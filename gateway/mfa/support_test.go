@@ -191,6 +191,28 @@ func (r result) String() string {
 
 const passed = refusal.Internal
 
+// satisfy has a node satisfy a request, and waits where that waits.
+func satisfy(ctx context.Context, node *mfa.Service, r *mfa.Request) ([]mfa.Proof, error) {
+	proofs, h, err := node.Satisfy(ctx, r)
+	if h == nil {
+		return proofs, err
+	}
+	woken := make(chan struct{}, 1)
+	wake := func() {
+		select {
+		case woken <- struct{}{}:
+		default:
+		}
+	}
+	defer context.AfterFunc(ctx, wake)()
+	h.Wake(wake)
+	for over := false; !over; {
+		<-woken
+		proofs, over, err = h.Settle(ctx, r.Answer)
+	}
+	return proofs, err
+}
+
 // start has a node satisfy a request meanwhile.
 func start(node *mfa.Service, r *mfa.Request) <-chan result {
 	return startUntil(context.Background(), node, r)
@@ -200,7 +222,7 @@ func startUntil(ctx context.Context, node *mfa.Service, r *mfa.Request) <-chan r
 	done := make(chan result, 1)
 	go func() {
 		begin := time.Now()
-		proofs, err := node.Satisfy(ctx, r)
+		proofs, err := satisfy(ctx, node, r)
 		done <- result{proofs, err, time.Since(begin)}
 	}()
 	return done
@@ -208,7 +230,7 @@ func startUntil(ctx context.Context, node *mfa.Service, r *mfa.Request) <-chan r
 
 // now satisfies a request that is answered at once.
 func now(node *mfa.Service, r *mfa.Request) result {
-	proofs, err := node.Satisfy(context.Background(), r)
+	proofs, err := satisfy(context.Background(), node, r)
 	return result{proofs: proofs, err: err}
 }
 

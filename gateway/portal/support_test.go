@@ -343,12 +343,34 @@ func (s *site) asks(user string, shapes policy.Shapes, change func(*mfa.Request)
 	done := make(chan error, 1)
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	running.Go(func() { _, err := s.mfa.Satisfy(ctx, r); done <- err })
+	running.Go(func() { done <- s.satisfy(ctx, r) })
 	s.t.Cleanup(func() { stop(); running.Wait() })
 	if s.simulated {
 		synctest.Wait()
 	}
 	return done
+}
+
+// satisfy waits for a second factor as long as ctx lasts.
+func (s *site) satisfy(ctx context.Context, r *mfa.Request) error {
+	_, h, err := s.mfa.Satisfy(ctx, r)
+	if h == nil {
+		return err
+	}
+	woken := make(chan struct{}, 1)
+	wake := func() {
+		select {
+		case woken <- struct{}{}:
+		default:
+		}
+	}
+	defer context.AfterFunc(ctx, wake)()
+	h.Wake(wake)
+	for over := false; !over; {
+		<-woken
+		_, over, err = h.Settle(ctx, r.Answer)
+	}
+	return err
 }
 
 // An ear listens to the events of a page.

@@ -1,5 +1,7 @@
 package wstrust
 
+import "stsgate/gateway/account"
+
 // A Memory is what a request and its answer are read into, so that reading them
 // allocates little. It serves one exchange after the other, and never two at a
 // time: when it is wiped nobody may use the Request and the Answer that lie in
@@ -46,6 +48,26 @@ func wiped(b []byte) []byte {
 		return nil
 	}
 	return b[:0]
+}
+
+// Outline returns what the request says, in no Memory: neither its bytes nor its
+// password, nor the scanned message.
+func (r *Request) Outline() *Request {
+	o := *r
+	o.Tolerated = o.tolerances[:copy(o.tolerances[:], r.Tolerated)]
+	o.Body, o.Password, o.doc, o.password, o.memory = nil, account.Password{}, nil, nil, nil
+	return &o
+}
+
+// Outline returns what the answer says, in no Memory: with bytes of its own, but
+// neither the token's place in them nor the scanned message. The bytes of a are
+// overwritten.
+func (a *Answer) Outline() *Answer {
+	o := *a
+	o.Body = append(make([]byte, 0, len(a.Body)), a.Body...)
+	clear(a.Body)
+	o.Token, o.doc, o.token = nil, nil, nil
+	return &o
 }
 
 // Room returns an empty buffer for the body of the answer to r. It may grow, or
