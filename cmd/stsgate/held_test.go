@@ -7,9 +7,11 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -113,6 +115,7 @@ func TestHeldMemory(t *testing.T) {
 	}
 	g.logMemory(t, "held")
 	passed, failed := stop()
+	g.logRefused(t)
 	n := int64(held)
 	t.Logf("%d held after %s: RSS %d MiB alone, %d MiB idle, %d MiB held: %d B for a held request beside its connection, %d B with it; %d sign-ins passed by, %d did not",
 		held, took.Round(time.Second), alone>>20, idle>>20, full>>20, (full-idle)/n, (full-alone)/n, passed, failed)
@@ -127,13 +130,33 @@ func TestHeldMemory(t *testing.T) {
 // logMemory says what the gateway's memory is made of.
 func (g *gatewayProcess) logMemory(t *testing.T, when string) {
 	t.Helper()
-	for _, series := range []string{"go_memstats_heap_inuse_bytes", "go_memstats_heap_alloc_bytes", "go_memstats_stack_inuse_bytes", "go_memstats_next_gc_bytes", "go_goroutines"} {
+	for _, series := range []string{"go_memstats_heap_inuse_bytes", "go_memstats_heap_alloc_bytes", "go_memstats_stack_inuse_bytes", "go_memstats_heap_idle_bytes", "go_memstats_heap_released_bytes", "go_memstats_next_gc_bytes", "go_goroutines"} {
 		r, err := operator.Get("http://" + g.admin + "/metrics")
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Logf("%s: %s %.0f", when, series, sum(r.Body, series))
 		r.Body.Close()
+	}
+}
+
+// reasons finds why exchanges were refused, and how many.
+var reasons = regexp.MustCompile(`(?m)^stsgate_exchanges_total\{.*reason="([^"]+)".*\} (\S+)$`)
+
+// logRefused says how many requests were refused, and why.
+func (g *gatewayProcess) logRefused(t *testing.T) {
+	t.Helper()
+	r, err := operator.Get("http://" + g.admin + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range reasons.FindAllSubmatch(text, -1) {
+		t.Logf("exchanges that ended with %s: %s", m[1], m[2])
 	}
 }
 
