@@ -96,8 +96,8 @@ func New(c Config) (*Guard, error) {
 	g := &Guard{
 		limits: c.Limits, reportOnly: c.ReportOnly, store: c.Store, macs: newMACs(c.Secret), log: c.Log,
 		began: time.Now(), seed: maphash.MakeSeed(),
-		counters: state.NewMirror(c.Store, state.Counters), locks: state.NewMirror(c.Store, state.Locks),
-		bans: state.NewMirror(c.Store, state.Bans), grants: state.NewMirror(c.Store, state.Grants),
+		counters: state.NewMirror(c.Store, state.Counters, ofUser, ofSource), locks: state.NewMirror(c.Store, state.Locks, ofSource),
+		bans: state.NewMirror(c.Store, state.Bans), grants: state.NewMirror(c.Store, state.Grants, ofHome),
 		people: newLRU[string, person](mostPeople), lines: map[lineKey]*line{}, owed: map[string][]owed{}, paying: map[string]bool{}, sources: newSources(),
 		tries: newLRU[netip.Prefix, meter](mostSources),
 	}

@@ -10,24 +10,29 @@ import (
 )
 
 // The keys of what the guard keeps. Most are one part, which costs little to
-// make: several are looked up for every sign-in.
+// make: several are looked up for every sign-in. They begin with what they are of.
+const (
+	ofUser   = "user-"
+	ofSource = "source-"
+	ofHome   = "home-"
+)
 
-func failuresKey(user string) state.Key     { return state.Counters.Key("user-" + user) }
-func blockKey(p netip.Prefix) state.Key     { return state.Locks.Key("source-" + prefixName(p)) }
-func sourceBanKey(p netip.Prefix) state.Key { return state.Bans.Key("source-" + prefixName(p)) }
-func userBanKey(user string) state.Key      { return state.Bans.Key("user-" + user) }
+func failuresKey(user string) state.Key     { return state.Counters.Key(ofUser + user) }
+func blockKey(p netip.Prefix) state.Key     { return state.Locks.Key(ofSource + prefixName(p)) }
+func sourceBanKey(p netip.Prefix) state.Key { return state.Bans.Key(ofSource + prefixName(p)) }
+func userBanKey(user string) state.Key      { return state.Bans.Key(ofUser + user) }
 
 func homeKey(user string, address netip.Prefix) state.Key {
-	return state.Grants.Key("home-"+user, prefixName(address))
+	return state.Grants.Key(ofHome+user, prefixName(address))
 }
 
 // talliesKey is what the tallies of a network are below.
 func talliesKey(network netip.Prefix) state.Key {
-	return state.Counters.Key("source-" + prefixName(network))
+	return state.Counters.Key(ofSource + prefixName(network))
 }
 
 func tallyKey(s source, user string) state.Key {
-	return state.Counters.Key("source-"+prefixName(s.network), prefixName(s.address), user)
+	return state.Counters.Key(ofSource+prefixName(s.network), prefixName(s.address), user)
 }
 
 // parsePrefixName undoes prefixName.

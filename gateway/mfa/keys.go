@@ -50,17 +50,20 @@ func approvalsKey(user string) state.Key { return state.Approvals.Key("user-" + 
 // seenKey is what the places are below that a user could grant.
 func seenKey(user string) state.Key { return state.Approvals.Key("seen-" + user) }
 
+// ofFactors is what keys begin with in buckets that others share.
+const ofFactors = "mfa-"
+
 // grantsKey is what the grants of a user are below.
-func grantsKey(user string) state.Key { return state.Grants.Key("mfa-" + user) }
+func grantsKey(user string) state.Key { return state.Grants.Key(ofFactors + user) }
 
 func (s *Service) grantKey(user, application string, address netip.Prefix, shape policy.Shapes) state.Key {
-	return state.Grants.Key("mfa-"+user, s.name("grant", []byte(application), []byte(address.String()), []byte{byte(shape)}))
+	return state.Grants.Key(ofFactors+user, s.name("grant", []byte(application), []byte(address.String()), []byte{byte(shape)}))
 }
 
-func fatigueKey(user string) state.Key { return state.Counters.Key("mfa-" + user) }
+func fatigueKey(user string) state.Key { return state.Counters.Key(ofFactors + user) }
 
 func blockKey(user string, address netip.Prefix) state.Key {
-	return state.Locks.Key("mfa-"+user, address.String())
+	return state.Locks.Key(ofFactors+user, address.String())
 }
 
 // bound is what an address binds: IPv4 itself, and IPv6 its network of 64 bits

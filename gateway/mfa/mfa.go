@@ -93,7 +93,7 @@ func New(c Config) (*Service, error) {
 	}
 	s := &Service{
 		c: c, stopped: make(chan struct{}), rooms: newRooms(), turns: make(turns, atStore),
-		grants: state.NewMirror(c.Store, state.Grants), locks: state.NewMirror(c.Store, state.Locks),
+		grants: state.NewMirror(c.Store, state.Grants, ofFactors), locks: state.NewMirror(c.Store, state.Locks, ofFactors),
 	}
 	var err error
 	s.metrics, err = newMetrics(c.Metrics, s)

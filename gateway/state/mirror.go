@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -15,13 +17,14 @@ const (
 	giveUp = 3 * time.Second
 )
 
-// A Mirror is a copy of one bucket in memory that follows the store. It
+// A Mirror is a copy of one bucket in memory, or of a part of it, that follows the store. It
 // answers only while it is known to have everything that was written until a
 // second ago, and forgets records as they expire. All methods may be called at
 // the same time.
 type Mirror struct {
 	store  Store
 	bucket Bucket
+	of     []string
 	ready  chan struct{} // closed when there is a first copy
 
 	mu   sync.RWMutex
@@ -30,9 +33,15 @@ type Mirror struct {
 	err  error     // why the last watch ended
 }
 
-// NewMirror returns a mirror that is stale until Run has a copy.
-func NewMirror(store Store, b Bucket) *Mirror {
-	return &Mirror{store: store, bucket: b, ready: make(chan struct{})}
+// NewMirror returns a mirror that is stale until Run has a copy. It has the
+// records whose paths begin with one of those named, or all if none is.
+func NewMirror(store Store, b Bucket, of ...string) *Mirror {
+	return &Mirror{store: store, bucket: b, of: of, ready: make(chan struct{})}
+}
+
+// wants tells that the mirror has the record at k, if there is one.
+func (m *Mirror) wants(k Key) bool {
+	return len(m.of) == 0 || slices.ContainsFunc(m.of, func(begin string) bool { return strings.HasPrefix(k.path, begin) })
 }
 
 // Run follows the store until ctx ends. When a watch ends, it starts another;
@@ -85,6 +94,9 @@ func (m *Mirror) failed(err error) {
 
 // apply takes in one event. Until a new copy is complete nobody else has it.
 func (m *Mirror) apply(h *held, e Event, shared bool) {
+	if !m.wants(e.Record.Key) {
+		return
+	}
 	if shared {
 		m.mu.Lock()
 		defer m.mu.Unlock()
@@ -141,6 +153,9 @@ func (m *Mirror) fresh(now time.Time) (*held, error) {
 // Get returns the record at key, or ErrNotFound, ErrCorrupt, ErrStale. The
 // value must not be changed.
 func (m *Mirror) Get(key Key) (Record, error) {
+	if !m.wants(key) {
+		return Record{}, fmt.Errorf("%w: %s is not of this mirror", ErrStale, key)
+	}
 	now := time.Now()
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -151,7 +166,7 @@ func (m *Mirror) Get(key Key) (Record, error) {
 	return h.get(key, now)
 }
 
-// Empty tells that there is no record at all. The error is ErrStale.
+// Empty tells that the mirror has no record at all. The error is ErrStale.
 func (m *Mirror) Empty() (bool, error) {
 	now := time.Now()
 	m.mu.RLock()

@@ -15,8 +15,8 @@ import (
 )
 
 // mirror runs a mirror until the test ends.
-func mirror(t *testing.T, s state.Store, b state.Bucket) *state.Mirror {
-	m := state.NewMirror(s, b)
+func mirror(t *testing.T, s state.Store, b state.Bucket, of ...string) *state.Mirror {
+	m := state.NewMirror(s, b, of...)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); m.Run(ctx) }()
@@ -31,6 +31,27 @@ func created(t *testing.T, s state.Store, k state.Key, value string, ttl time.Du
 		t.Fatal(err)
 	}
 	return r
+}
+
+// A mirror of a part has that part, and says of nothing else that it is not there.
+func TestMirrorOfAPart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := state.NewMemory(nil)
+		created(t, s, state.Grants.Key("home-alice", "1"), "one", time.Hour)
+		m := mirror(t, s, state.Grants, "home-", "away-")
+		if err := m.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		created(t, s, state.Grants.Key("mfa-alice", "2"), "two", time.Hour)
+		created(t, s, state.Grants.Key("away-alice", "3"), "three", time.Hour)
+		time.Sleep(state.BeatInterval)
+		if all, err := m.List(state.Grants.Key()); err != nil || len(all) != 2 {
+			t.Errorf("got %v, %v, want what begins with home- and away-", all, err)
+		}
+		if _, err := m.Get(state.Grants.Key("mfa-alice", "2")); !errors.Is(err, state.ErrStale) {
+			t.Errorf("of another part: %v, want ErrStale", err)
+		}
+	})
 }
 
 func TestMirrorFollows(t *testing.T) {
