@@ -14,7 +14,9 @@ import (
 )
 
 // locate finds the client's address.
-func (x *exchange) locate() { x.client = x.g.c.Clients.Locate(peer(x.in), x.in.Header) }
+func (x *exchange) locate() {
+	x.client, x.agent = x.g.c.Clients.Locate(peer(x.in), x.in.Header), x.in.UserAgent()
+}
 
 // admit looks at what precedes the message, and reads it. After it the fault
 // writer knows which SOAP version the client speaks.

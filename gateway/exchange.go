@@ -32,25 +32,25 @@ type exchange struct {
 	set      *policy.Set     // the set in force when the request arrived
 	memory   *wstrust.Memory // nil after shed
 	panicked bool
-	over     bool // it ran to its end without a panic
+	over     bool         // it ran to its end without a panic
+	open     bool         // repeat: what comes again joins this exchange
+	decided  bool         // decide
+	soap     soap.Version // admit: by media type, so that any fault fits
 
 	client   clientip.Client            // locate
-	soap     soap.Version               // admit: by media type, so that any fault fits
+	agent    string                     // locate: the User-Agent
 	head     wstrust.Inbound            // admit; lacks Body and Now
 	body     []byte                     // admit; nil after shed
 	request  *wstrust.Request           // parse
 	message  messageKey                 // repeat
 	digest   []byte                     // of the message, from shed on
-	open     bool                       // repeat: what comes again joins this exchange
 	joined   *outcome                   // what those that joined wait for; g.repeats guards it
 	repeated *outcome                   // repeat: the outcome of the first, which is this one's too
 	name     account.Name               // gather: as typed, in parts
 	account  account.Account            // gather; zero unless facts.User is known
-	family   string                     // gather: the client's software
 	facts    policy.Facts               // gather
 	read     policy.FactSet             // gather: the facts that somebody was asked for
 	absence  error                      // gather: why the account is not known
-	decided  bool                       // decide
 	code     account.Password           // cut: what stood behind the password
 	whole    *wstrust.Request           // cut: the request as it came; nil when nothing was cut
 	try      *guard.Try                 // prove; nil before
@@ -58,10 +58,10 @@ type exchange struct {
 	decision policy.Decision            // decide
 	kept     *wstrust.Answer            // prove, when forwarding: not to be released before check
 	node     string                     // prove, when forwarding: the node that was asked
-	proven   account.Account            // prove, when issuing
+	proven   *account.Account           // prove, when issuing
 	stale    func(context.Context) bool // secondFactor: the user may have answered what was asked
 	hold     *mfa.Hold                  // secondFactor: the user is waited for
-	unwatch  func() bool                // sleep: nobody looks any more whether the client goes
+	farewell *time.Timer                // resume: wakes it when its client has gone for good
 	gone     time.Time                  // resume: when the client was found to be
 	proofs   []mfa.Proof                // secondFactor
 	grant    *wstrust.Grant             // satisfy, when issuing

@@ -59,20 +59,20 @@ var messageReasons = map[wstrust.Kind]refusal.Reason{
 // has no form is nobody's, and a directory that does not answer leaves the
 // user unknown, which policy counts against the request.
 func (x *exchange) gather(ctx context.Context) {
+	software := x.facts.Client.Family
+	if software == "" {
+		software = string(family.Of(x.request.Document(), x.shape()))
+	}
 	x.facts = policy.Facts{
 		Known:      gathered,
 		Time:       x.start,
-		Client:     policy.Client{Address: x.client.Addr, Forwarded: x.client.Forwarded, UserAgent: x.in.UserAgent()},
+		Client:     policy.Client{Address: x.client.Addr, Forwarded: x.client.Forwarded, UserAgent: x.agent, Family: software},
 		Request:    x.asked(),
 		Delegation: policy.Delegation{OnBehalfOf: holder(x.request.OnBehalfOf), ActAs: holder(x.request.ActAs)},
 	}
 	if x.client.Doubtful {
 		x.facts.Known = x.facts.Known.Without(policy.ClientAddress, policy.ClientForwarded)
 	}
-	if x.family == "" {
-		x.family = string(family.Of(x.request.Document(), x.shape()))
-	}
-	x.facts.Client.Family = x.family
 	x.read = gathered
 	if x.g.c.Directory == nil {
 		x.read &^= policy.UserFacts

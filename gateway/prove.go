@@ -39,19 +39,20 @@ func (x *exchange) proveByDirectory(ctx context.Context) error {
 		_, err = verified(ctx, err)
 		return err
 	}
-	x.proven = x.account
+	proven := x.account // which is looked up anew where policy changes
+	x.proven = &proven
 	return nil
 }
 
 func (x *exchange) proveByIssuer(ctx context.Context) error {
-	var err error
-	x.proven, err = x.g.c.Issuer.Authenticate(ctx, x.name, x.request.Password)
+	proven, err := x.g.c.Issuer.Authenticate(ctx, x.name, x.request.Password)
 	if _, ok := errors.AsType[*wstrust.Fault](err); ok {
 		return &refusal.Refusal{Reason: refusal.WrongPassword, Err: err}
 	}
 	if err != nil {
 		return failure(ctx, refusal.DirectoryDown, "authenticate: %w", err)
 	}
+	x.proven = &proven
 	return nil
 }
 
@@ -79,7 +80,7 @@ func (x *exchange) origin() wstrust.Origin {
 		Client:    x.client.Addr,
 		Forwarded: x.client.Forwarded,
 	}
-	if s := x.in.UserAgent(); printable(s) {
+	if s := x.agent; printable(s) {
 		o.UserAgent = s[:min(len(s), 256)]
 	}
 	if x.client.ExchangeOnline {

@@ -76,7 +76,7 @@ func (x *exchange) auditRecord(err error) *audit.Record {
 		Client:      x.client.Addr,
 		Forwarded:   x.client.Forwarded,
 		Doubtful:    x.client.Doubtful,
-		UserAgent:   x.in.UserAgent(),
+		UserAgent:   x.agent,
 		TLS:         tlsVersion(x.in),
 		Path:        x.endpoint.Path,
 		Status:      http.StatusOK,

@@ -38,7 +38,7 @@ func (x *exchange) describe() error {
 	if x.request.TokenType == "" && app.Token == policy.SAML20 {
 		kind = wstrust.SAML20
 	}
-	u := user(&x.proven)
+	u := user(x.proven)
 	subject, claims, err := app.Evaluate(&u, kind.String())
 	if err != nil {
 		return refusal.New(refusal.IssuerFailed, "claims of application %s: %w", app.Name, err)

@@ -20,7 +20,7 @@ const farewell = 10 * time.Second
 var errAsked = errors.New("the user is asked")
 
 // shed gives the memory back that the message and the farm's answer were read
-// into, wiped. What the farm is asked for later needs the message as it came.
+// into, wiped, and forgets the request's header. What the farm is asked for later needs the message as it came.
 func (x *exchange) shed() {
 	if x.kept == nil && x.decision.Answer == policy.Forward {
 		return
@@ -35,13 +35,14 @@ func (x *exchange) shed() {
 	if x.kept != nil {
 		x.kept = x.kept.Outline()
 	}
+	x.in.Header = nil
 	spare := &exchange{g: x.g, memory: x.memory, body: x.g.repeats.shed(x), over: true}
 	x.memory = nil
 	spare.end()
 }
 
 // A sleeper is a ResponseWriter that lets a handler answer later, as that of
-// package edge.
+// package edge: when wake was called, or once when the client has gone.
 type sleeper interface {
 	Later(next func()) (wake func())
 }
@@ -55,32 +56,39 @@ func (x *exchange) sleep(ctx context.Context) {
 		return
 	}
 	woken := make(chan struct{}, 1)
-	x.wakeBy(ctx, func() {
+	wake := func() {
 		select {
 		case woken <- struct{}{}:
 		default:
 		}
-	})
+	}
+	if x.gone.IsZero() {
+		defer context.AfterFunc(ctx, wake)()
+	}
+	x.wakeBy(ctx, wake)
 	<-woken
 	next()
 }
 
 // wakeBy has wake called when there is something to resume for.
 func (x *exchange) wakeBy(ctx context.Context, wake func()) {
-	if x.gone.IsZero() {
-		x.unwatch = context.AfterFunc(ctx, wake)
-	} else if left := time.Until(x.gone.Add(farewell)); left > 0 {
-		x.unwatch = time.AfterFunc(left, wake).Stop
-	} else {
-		x.unwatch = func() bool { return false } // a repeat waits in its client's place
-	}
 	x.hold.Wake(wake)
+	if ctx.Err() == nil {
+		return
+	}
+	if x.gone.IsZero() {
+		wake()
+	} else if left := time.Until(x.gone.Add(farewell)); left > 0 {
+		x.farewell = time.AfterFunc(left, wake)
+	} // otherwise a repeat waits in its client's place
 }
 
 // resume goes on with an exchange that slept: to its end or, as long as nothing
 // has happened, to sleep.
 func (x *exchange) resume(ctx context.Context) error {
-	x.unwatch()
+	if x.farewell != nil {
+		x.farewell.Stop()
+	}
 	waiting := context.WithoutCancel(ctx)
 	if x.left(ctx) {
 		waiting = ctx

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"context"
 	"errors"
 	"os"
 	"time"
@@ -27,19 +28,21 @@ func (s *sleep) wake() {
 	}
 }
 
-// sleep waits until an exchange is woken. It is the connection's own goroutine
-// that watches for a client that goes away meanwhile.
-func (c *conn) sleep(s *sleep) {
+// sleep waits until an exchange is woken, or its client goes away, for which the
+// connection's own goroutine watches meanwhile. Of one that has gone before it is
+// not told again.
+func (c *conn) sleep(ctx context.Context, s *sleep) {
 	c.compact()
 	c.mu.Lock()
 	c.asleep = s
 	_ = c.SetReadDeadline(time.Time{})
 	c.mu.Unlock()
-	if len(s.woken) == 0 {
+	if len(s.woken) == 0 && ctx.Err() == nil {
 		n, err := c.Read(c.in[c.end:])
 		c.end += n
 		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			c.cancel()
+			s.wake()
 		}
 	}
 	<-s.woken
@@ -61,7 +64,7 @@ func (c *conn) goOn(x *exchange) {
 	}()
 	defer c.recover()
 	for s := x.answer.sleep; s != nil; s = x.answer.sleep {
-		c.sleep(s)
+		c.sleep(x.request.Context(), s)
 		x.answer.sleep = nil
 		c.startWatch()
 		c.server.goOn(&x.answer, s.next)

@@ -34,9 +34,7 @@ func (c *claim) hold(ctx context.Context) (h *Hold, err error) {
 		return nil, err
 	}
 	c.s.metrics.held.Inc()
-	r := *c.r
-	r.Password, r.Code, r.Answer = account.Password{}, account.Password{}, nil
-	c.r = &r
+	c.r.Password, c.r.Code, c.r.Answer = account.Password{}, account.Password{}, nil
 	return &Hold{c: c, seat: seat}, nil
 }
 

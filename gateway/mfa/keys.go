@@ -37,11 +37,15 @@ func (s *Service) name(use string, parts ...[]byte) string {
 // application, address and password alone, and where no address binds, of
 // itself alone.
 func (s *Service) approvalKey(r *Request) state.Key {
+	if r.approval != (state.Key{}) {
+		return r.approval
+	}
 	where := []byte(r.Transaction)
 	if r.Address.IsValid() {
 		where = []byte(bound(r.Address).String())
 	}
-	return state.Approvals.Key("user-"+r.User.ID, s.name("approval", []byte(r.User.ID), []byte(r.Application.Name), where, r.Password.Bytes()))
+	r.approval = state.Approvals.Key("user-"+r.User.ID, s.name("approval", []byte(r.User.ID), []byte(r.Application.Name), where, r.Password.Bytes()))
+	return r.approval
 }
 
 // approvalsKey is what the approvals of a user are below.

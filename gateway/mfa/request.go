@@ -6,6 +6,7 @@ import (
 
 	"stsgate/gateway/account"
 	"stsgate/gateway/mfa/factor"
+	"stsgate/gateway/state"
 	"stsgate/policy"
 )
 
@@ -39,6 +40,8 @@ type Request struct {
 	// Answer is the kept answer of the farm, nil when the token is issued here.
 	// An approval is for it alone (MFA-16).
 	Answer []byte
+
+	approval state.Key // where its approval is, once that was asked
 }
 
 // A Proof is a second factor that was met for a request.

@@ -15,7 +15,7 @@ import (
 // Satisfy meets every second factor that a request owes and returns the proofs,
 // or refuses with a *refusal.Refusal. It takes what the request brought with it
 // or what was approved before; otherwise it asks the user. Where the client
-// waits for the answer it returns a Hold, which keeps r but for its secrets.
+// waits for the answer it returns a Hold, whose r is then, without its secrets.
 //
 // What a proof was spent on is spent, whatever becomes of the exchange.
 func (s *Service) Satisfy(ctx context.Context, r *Request) ([]Proof, *Hold, error) {

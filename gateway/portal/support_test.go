@@ -353,6 +353,7 @@ func (s *site) asks(user string, shapes policy.Shapes, change func(*mfa.Request)
 
 // satisfy waits for a second factor as long as ctx lasts.
 func (s *site) satisfy(ctx context.Context, r *mfa.Request) error {
+	answer := r.Answer
 	_, h, err := s.mfa.Satisfy(ctx, r)
 	if h == nil {
 		return err
@@ -368,7 +369,7 @@ func (s *site) satisfy(ctx context.Context, r *mfa.Request) error {
 	h.Wake(wake)
 	for over := false; !over; {
 		<-woken
-		_, over, err = h.Settle(ctx, r.Answer)
+		_, over, err = h.Settle(ctx, answer)
 	}
 	return err
 }
