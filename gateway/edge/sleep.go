@@ -15,6 +15,10 @@ type sleep struct {
 	woken chan struct{} // holds a token when next is to go on
 }
 
+// sleepingSize holds the beginning of what a client sends while its request
+// sleeps, in bytes.
+const sleepingSize = 64
+
 func (s *sleep) wake() {
 	select {
 	case s.woken <- struct{}{}:
@@ -33,6 +37,9 @@ func (s *sleep) wake() {
 // not told again.
 func (c *conn) sleep(ctx context.Context, s *sleep) {
 	c.compact()
+	if c.end == 0 {
+		c.in = make([]byte, sleepingSize)
+	}
 	c.mu.Lock()
 	c.asleep = s
 	_ = c.SetReadDeadline(time.Time{})
@@ -46,9 +53,20 @@ func (c *conn) sleep(ctx context.Context, s *sleep) {
 		}
 	}
 	<-s.woken
+	c.widen()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.asleep = nil
+}
+
+// widen gives the connection a buffer of its usual size again.
+func (c *conn) widen() {
+	if len(c.in) < bufferSize {
+		in := make([]byte, bufferSize)
+		copy(in, c.in[:c.end])
+		clear(c.in)
+		c.in = in
+	}
 }
 
 // goOn waits with an exchange that sleeps and goes on with it, and then with
