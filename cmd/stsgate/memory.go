@@ -8,42 +8,53 @@ import (
 )
 
 const (
-	// lookForGarbage is how often garbage is looked for that the system may have
-	// back, and rest for how long it is left alone after that: to collect 10,000
-	// held requests takes some 0.2 s of CPU.
-	lookForGarbage = time.Second
-	rest           = 5 * time.Second
-	// worthReturning is how much of it is worth a collection, in bytes. It is
-	// more than there ever is where nothing waits.
+	// mostReserve is about how much is allocated at most between two
+	// collections, in bytes, as long as that is not less than leastPercent of the
+	// heap: with thousands of requests that wait, percent of it would be more
+	// than is ever in use for others. To collect the heap of 10,000 held requests
+	// takes some 0.2 s of CPU.
+	mostReserve  = 40 << 20
+	leastPercent = 10
+	// worthReturning is how much memory that holds nothing is worth a collection,
+	// in bytes: more than there ever is where nothing waits. resting is how long
+	// it is at least until another.
 	worthReturning = 32 << 20
+	resting        = 5 * time.Second
 )
 
-// returnMemory gives back to the system, until ctx ends, what a burst has left
-// behind. The runtime does so by itself over minutes, and keeps a share of all
-// that is in use: with thousands of requests that wait, more than those need.
-func returnMemory(ctx context.Context) {
-	look := time.NewTicker(lookForGarbage)
+// tendMemory keeps memory that holds nothing from growing with what waits, until
+// ctx ends. The runtime returns what a burst has left behind over minutes, and
+// keeps a tenth of all that was in use.
+func tendMemory(ctx context.Context) {
+	look := time.NewTicker(time.Second)
 	defer look.Stop()
-	var last time.Time
+	now, returned := percent, time.Now()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case now := <-look.C:
-			if now.Sub(last) >= rest && returnable() >= worthReturning {
-				debug.FreeOSMemory()
-				last = now
-			}
+		case <-look.C:
+		}
+		live, returnable := heap()
+		if next := min(max(int(mostReserve*100/live), leastPercent), percent); next != now {
+			debug.SetGCPercent(next)
+			now = next
+		}
+		if returnable >= worthReturning && time.Since(returned) >= resting {
+			debug.FreeOSMemory()
+			returned = time.Now()
 		}
 	}
 }
 
-// returnable is about how much memory holds nothing, in bytes.
-func returnable() uint64 {
+// heap returns how much of it was in use after the last collection, in bytes,
+// and about how much memory holds nothing.
+func heap() (live, returnable uint64) {
 	m := []measure.Sample{
-		{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/free:bytes"}, {Name: "/gc/heap/live:bytes"},
+		{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/free:bytes"},
 	}
 	measure.Read(m)
-	objects, free, live := m[0].Value.Uint64(), m[1].Value.Uint64(), m[2].Value.Uint64()
-	return free + objects - min(objects, live)
+	live = max(m[0].Value.Uint64(), 1)
+	objects, free := m[1].Value.Uint64(), m[2].Value.Uint64()
+	return live, free + objects - min(objects, live)
 }

@@ -98,7 +98,7 @@ func (s *signals) release() {
 func (s *signals) serve(d *daemon) error {
 	block := collectRarely()
 	defer runtime.KeepAlive(block)
-	go returnMemory(s.stop)
+	go tendMemory(s.stop)
 	go func() {
 		for {
 			select {
