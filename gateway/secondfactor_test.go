@@ -195,6 +195,74 @@ func TestRemembered(t *testing.T) {
 	})
 }
 
+// TOK-02: an issued token tells of a second factor when this exchange proved one
+// that names the transaction or was typed there, and not when the rule did not
+// apply, an exception lifted it, or the user allowed it beforehand.
+func TestTokenTellsOfFactor(t *testing.T) {
+	const rules = `
+applications:
+  payroll: {realms: ["urn:payroll"], answer: issue, assurance: ASSURANCE}
+networks:
+  here: [192.0.2.0/24]
+rules:
+  - {name: staff, match: {groups: [staff]}, allow: {}}
+  - name: second factor
+    match: MATCH
+    require: {mfa: {shapes: [SHAPE]}}
+`
+	const excepted = `    except: [{match: {networks: [here]}, owner: ops, reason: tests, expires: 2026-03-31}]
+`
+	plain := typed("urn:payroll", password)
+	for name, c := range map[string]struct {
+		shape, match, more string
+		prove              func(*testing.T, *factored) func(*wstrust.Query)
+		want               bool
+	}{
+		"a code": {shape: "code", want: true, prove: func(t *testing.T, f *factored) func(*wstrust.Query) {
+			return typed("urn:payroll", password+","+f.code(t))
+		}},
+		"a number": {shape: "challenge", want: true, prove: func(t *testing.T, f *factored) func(*wstrust.Query) {
+			w := f.ask(modern, plain)
+			told := number.FindStringSubmatch(w.Body.String())
+			if told == nil {
+				t.Fatalf("no number: %s", w.Body)
+			}
+			f.approve(t, told[1])
+			return func(q *wstrust.Query) { plain(q); q.MessageID = "urn:uuid:again" }
+		}},
+		"allowed beforehand": {shape: "grant", prove: func(t *testing.T, f *factored) func(*wstrust.Query) {
+			if err := f.mfa.Allow(t.Context(), alice.ID, "payroll", here[0], true, f.proof()); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second) // a grant is known on all gateways
+			return plain
+		}},
+		"not owed at this address": {shape: "code", match: "{not: {networks: [here]}}"},
+		"excepted":                 {shape: "code", more: excepted},
+	} {
+		for _, assurance := range []string{"proven", "accept-approve"} {
+			atFresh(t, name+", "+assurance, func(t *testing.T) {
+				match := c.match
+				if match == "" {
+					match = "everyone"
+				}
+				text := strings.NewReplacer("MATCH", match, "SHAPE", c.shape, "ASSURANCE", assurance).Replace(rules) + c.more
+				f := newFactored(t, strings.Replace(text, ", assurance: proven", "", 1), nil)
+				ask := plain
+				if c.prove != nil {
+					ask = c.prove(t, f)
+				}
+				if w := f.ask(modern, ask); w.Code != http.StatusOK || len(f.sts.granted) != 1 {
+					t.Fatalf("got %v", f.last())
+				}
+				if got := f.sts.granted[0].SecondFactor; got != c.want {
+					t.Errorf("the token tells of a second factor: %v, want %v", got, c.want)
+				}
+			})
+		}
+	}
+}
+
 // TOK-02: a factor that the farm claims opens nothing by itself.
 func TestFarmsFactor(t *testing.T) {
 	for application, want := range map[string]string{"urn:plain": "answer-mismatch", "urn:trusting": "ok"} {
