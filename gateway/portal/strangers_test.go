@@ -166,6 +166,53 @@ func TestOthersThings(t *testing.T) {
 	})
 }
 
+// MFA-01: of two users who sign in at the same time, cookie, token and handle of
+// one do not go with those of the other, in any mixture; each answers only what
+// waits for whose cookie it is.
+func TestSwappedCookies(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *site) {
+		a, b := s.signedIn("alice", alice), s.signedIn("bob", bob)
+		for _, o := range []struct {
+			b    *browser
+			name string
+			user string
+		}{{a, "alice", alice}, {b, "bob", bob}} { // fresh again
+			o.b.password(o.name)
+			o.b.follow("/sign-in/factor", "code", s.code(o.user))
+		}
+		waits := []<-chan error{s.asks(alice, policy.Hold, nil), s.asks(bob, policy.Hold, nil)}
+		both := []*browser{a, b}
+		ids := []string{a.get("/").hidden("id"), b.get("/").hidden("id")}
+		cookies, tokens := []string{a.cookies[portal.CookieName], b.cookies[portal.CookieName]}, []string{a.token, b.token}
+		for mixture := range 8 {
+			cookie, token, id := mixture&1, mixture>>1&1, mixture>>2
+			if cookie == token && token == id {
+				continue // its own
+			}
+			for _, path := range []string{"/approve", "/deny"} {
+				thief := s.browser() // anew: an answer tells it its own token
+				thief.cookies[portal.CookieName], thief.token = cookies[cookie], tokens[token]
+				if got := thief.post(path, "id", ids[id]); got.status < 400 {
+					t.Errorf("%s with the cookie of %d, the token of %d, the handle of %d: %d", path, cookie, token, id, got.status)
+				}
+			}
+		}
+		for i, w := range waits {
+			select {
+			case err := <-w:
+				t.Fatalf("%d was answered: %v", i, err)
+			default:
+			}
+			if got := both[i].follow("/approve", "id", ids[i]); !strings.Contains(got.text(), "Approved") {
+				t.Fatalf("%d answers itself: %d %s", i, got.status, got.text())
+			}
+			if err := <-w; err != nil {
+				t.Errorf("%d: %v", i, err)
+			}
+		}
+	})
+}
+
 // PORT-11: who fails to sign in cannot tell why, byte by byte.
 func TestSignInFailuresLookAlike(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *site) {
