@@ -32,6 +32,8 @@ const (
 	perHeldConn = 64 << 10
 	// asking is how many of them begin in a second.
 	asking = 320
+	// settling is for how long nothing more begins before memory is measured.
+	settling = 10 * time.Second
 	// passing is how many sign-ins pass by in a second.
 	passing = 200
 )
@@ -90,7 +92,7 @@ func TestHeldMemory(t *testing.T) {
 	<-time.After(3 * time.Second)
 	alone := memory(t, g.cmd.Process.Pid)
 	conns := g.dial(t, held)
-	<-time.After(10 * time.Second)
+	<-time.After(settling)
 	idle := memory(t, g.cmd.Process.Pid)
 	g.logMemory(t, "idle")
 	begin := time.Now()
@@ -108,6 +110,7 @@ func TestHeldMemory(t *testing.T) {
 		t.Errorf("%v of %d are held", most, held)
 	}
 	took := time.Since(begin)
+	<-time.After(min(settling, 66*time.Second-took)) // before the first have waited too long
 	var full int64
 	for range 5 {
 		<-time.After(time.Second / 2)
