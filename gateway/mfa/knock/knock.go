@@ -216,17 +216,18 @@ func try(ctx context.Context, ch *channel, m *message) error {
 	return ch.send(ctx, m)
 }
 
-// note counts what became of a message.
+// note says what became of a message, and counts it last: whoever sees the count
+// finds the line.
 func (s *Service) note(ch *channel, m *message, err error) {
 	switch {
 	case err == nil:
 		s.metrics.count(ch, "sent")
 	case errors.Is(err, errUnreachable):
-		s.metrics.count(ch, "unreachable")
 		s.log.Warn("a user cannot be told", "user", m.to.ID, "channel", ch.name, "what", string(m.what), "err", err)
+		s.metrics.count(ch, "unreachable")
 	default:
-		s.metrics.count(ch, "failed")
 		s.log.Warn("a user is not told", "user", m.to.ID, "channel", ch.name, "what", string(m.what), "err", err)
+		s.metrics.count(ch, "failed")
 	}
 }
 
