@@ -95,7 +95,7 @@ func (v *visit) explain() error {
 	d := historyData{Transaction: plain(id), Explained: &explained{
 		Title: "Nothing is known under this number",
 		Text: "At least not of a sign-in in your name. Check the number; if it is right, what was asked may have been refused " +
-			"before anybody knew whose it is. Your help desk can find out more with it.",
+			"before anybody knew whose it is, or by another gateway. Your help desk can find out more with it.",
 	}}
 	if s != nil {
 		d.Explained = explanation(s)
