@@ -13,12 +13,12 @@ const (
 	// heap: with thousands of requests that wait, percent of it would be more
 	// than is ever in use for others. To collect the heap of 10,000 held requests
 	// takes some 0.2 s of CPU.
-	mostReserve  = 40 << 20
-	leastPercent = 10
-	// worthReturning is how much memory that holds nothing is worth a collection,
-	// in bytes: more than there ever is where nothing waits. resting is how long
-	// it is at least until another.
-	worthReturning = 32 << 20
+	mostReserve  = 32 << 20
+	leastPercent = 5
+	// worthReturning is how much memory that holds nothing is worth a collection
+	// while so much is in use, in bytes, and resting how long it is at least until
+	// another.
+	worthReturning = 16 << 20
 	resting        = 5 * time.Second
 )
 
@@ -40,7 +40,7 @@ func tendMemory(ctx context.Context) {
 			debug.SetGCPercent(next)
 			now = next
 		}
-		if returnable >= worthReturning && time.Since(returned) >= resting {
+		if now < percent && returnable >= worthReturning && time.Since(returned) >= resting {
 			debug.FreeOSMemory()
 			returned = time.Now()
 		}
