@@ -19,3 +19,15 @@ func (g *Gateway) Faults() int {
 
 // MostInSlots is how many failures wait for the end of their slot.
 const MostInSlots = mostInSlots
+
+// Kept returns the farm's answers of the exchanges that wait, in their own bytes.
+func (g *Gateway) Kept() (all [][]byte) {
+	g.repeats.mu.Lock()
+	defer g.repeats.mu.Unlock()
+	for _, x := range g.repeats.open {
+		if x.kept != nil {
+			all = append(all, x.kept.Body)
+		}
+	}
+	return all
+}
