@@ -12,19 +12,31 @@ func intern(b []byte) string {
 		return ""
 	}
 	if len(b) <= maxInterned {
-		if s, ok := vocabulary[string(b)]; ok {
-			return s
+		for _, s := range vocabulary[drawer(b)] {
+			if s == string(b) {
+				return s
+			}
 		}
 	}
 	return string(b)
 }
 
+// drawers are as many as hold a text or two each.
+const drawers = 512
+
+// drawer tells where in the vocabulary a text is, by its length and a few of its
+// bytes, which differ between its texts: that is a fraction of what a map costs,
+// and a map hashes all of a text. b is not empty.
+func drawer[T string | []byte](b T) int {
+	n := len(b)
+	return (37*n + 3*int(b[0]) + 131*int(b[n/2]) + 17*int(b[n-1]) + 71*int(b[max(n-8, 0)])) % drawers
+}
+
 // vocabulary holds names, namespaces and values that are common in requests
 // and answers. What is not in it costs an allocation, nothing else.
-var vocabulary = func() map[string]string {
-	known := make(map[string]string)
+var vocabulary = func() (known [drawers][]string) {
 	for _, s := range strings.Fields(words + " " + uris) {
-		known[s] = s
+		known[drawer(s)] = append(known[drawer(s)], s)
 	}
 	return known
 }()
