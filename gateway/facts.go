@@ -59,14 +59,10 @@ var messageReasons = map[wstrust.Kind]refusal.Reason{
 // has no form is nobody's, and a directory that does not answer leaves the
 // user unknown, which policy counts against the request.
 func (x *exchange) gather(ctx context.Context) {
-	software := x.facts.Client.Family
-	if software == "" {
-		software = string(family.Of(x.request.Document(), x.shape()))
-	}
 	x.facts = policy.Facts{
 		Known:      gathered,
 		Time:       x.start,
-		Client:     policy.Client{Address: x.client.Addr, Forwarded: x.client.Forwarded, UserAgent: x.agent, Family: software},
+		Client:     policy.Client{Address: x.client.Addr, Forwarded: x.client.Forwarded, UserAgent: x.agent, Family: x.facts.Client.Family},
 		Request:    x.asked(),
 		Delegation: policy.Delegation{OnBehalfOf: holder(x.request.OnBehalfOf), ActAs: holder(x.request.ActAs)},
 	}
@@ -77,9 +73,20 @@ func (x *exchange) gather(ctx context.Context) {
 	if x.g.c.Directory == nil {
 		x.read &^= policy.UserFacts
 	}
+	if x.set.Mentions().Has(policy.ClientFamily) {
+		x.gatherFamily()
+	}
 	x.gatherPlaces()
 	x.gatherUser(ctx)
 	x.gatherGuard()
+}
+
+// gatherFamily names the client's software: for a rule that asks, for the user who
+// is asked, and for the record. What was found stays when the message is gone.
+func (x *exchange) gatherFamily() {
+	if x.facts.Client.Family == "" {
+		x.facts.Client.Family = string(family.Of(x.request.Document(), x.shape()))
+	}
 }
 
 // shape returns the headers that belong to the shape of the message.

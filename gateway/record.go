@@ -107,6 +107,7 @@ func (x *exchange) auditDecision(r *audit.Record) {
 	if !x.decided {
 		return
 	}
+	x.gatherFamily()
 	d := &x.decision
 	r.Effect, r.SecondFactor = d.Effect.String(), d.Obligations.SecondFactor
 	r.Facts = x.recordedFacts().AppendJSON(make([]byte, 0, usualFacts), x.recorded())

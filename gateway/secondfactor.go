@@ -104,6 +104,7 @@ func (x *exchange) satisfied(ctx context.Context, proofs []mfa.Proof, err error)
 
 // owing says of the exchange what package mfa must know.
 func (x *exchange) owing() *mfa.Request {
+	x.gatherFamily()
 	a := x.bound()
 	familiar, err := x.g.c.Guard.Familiar(x.account.ID, x.sources())
 	r := &mfa.Request{
