@@ -67,6 +67,7 @@ type conn struct {
 	in        []byte // in[next:end] was read and is not yet used
 	next, end int
 	head      head
+	writeBy   time.Time          // the deadline for writing
 	cancel    context.CancelFunc // of the request's context
 	timer     *time.Timer        // of the watch
 	watched   chan struct{}      // gets one value when a watch has ended
@@ -265,10 +266,14 @@ func (c *conn) compact() {
 	c.next, c.end = 0, n
 }
 
-// send writes to the client.
+// send writes to the client, for answerTimeout or up to a second less: to set a
+// deadline costs more than to see that the last one will do.
 func (c *conn) send(p []byte) error {
-	if err := c.SetWriteDeadline(time.Now().Add(answerTimeout)); err != nil {
-		return err
+	if until := time.Now().Add(answerTimeout); until.Sub(c.writeBy) > time.Second {
+		if err := c.SetWriteDeadline(until); err != nil {
+			return err
+		}
+		c.writeBy = until
 	}
 	_, err := c.Write(p)
 	return err

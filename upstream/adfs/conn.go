@@ -16,13 +16,14 @@ import (
 
 // A conn is a connection to a node, used by one exchange at a time.
 type conn struct {
-	node  *node
-	wire  *wire
-	tls   *tls.Conn
-	since time.Time // unused since then
-	exact bool      // the last answer was read to its exact end
-	abort func()    // close, kept so that no exchange has to make it
-	one   [1]byte
+	node     *node
+	wire     *wire
+	tls      *tls.Conn
+	since    time.Time // unused since then
+	deadline time.Time // that stands
+	exact    bool      // the last answer was read to its exact end
+	abort    func()    // close, kept so that no exchange has to make it
+	one      [1]byte
 
 	distrusted atomic.Bool // an answer on it was not what was asked for
 	distrust   func()      // says so
