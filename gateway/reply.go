@@ -79,10 +79,13 @@ func (x *exchange) fault(row refusal.Row) soap.Fault {
 	return f
 }
 
+// noStore is shared by all answers, and never written to.
+var noStore = []string{"no-store"}
+
 // write sends it. A client that is gone has its record already.
 func (a reply) write(w http.ResponseWriter) {
 	h := w.Header()
-	h["Cache-Control"] = []string{"no-store"}
+	h["Cache-Control"] = noStore
 	if a.retry {
 		h["Retry-After"] = []string{"1"}
 	}

@@ -53,6 +53,12 @@ func (g *Guard) banned(user string, sources []source, now time.Time) *refusal.Re
 	if why := g.bannedByOperator(user, sources, now); why != nil {
 		return why
 	}
+	switch nobody, err := g.locks.Empty(); {
+	case err != nil:
+		return stateDown(fmt.Errorf("locks: %w", err))
+	case nobody:
+		return nil
+	}
 	for _, s := range sources {
 		for _, p := range []netip.Prefix{s.address, s.network} {
 			if why := g.blocked(p, now); why != nil {

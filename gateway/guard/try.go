@@ -69,8 +69,9 @@ const (
 // password before.
 func (g *Guard) Take(ctx context.Context, a Attempt) (*Try, error) {
 	t := &Try{g: g, user: a.User, set: a.PasswordSet, sources: g.sourcesOf(a.Addresses), mac: macer{g: g, user: a.User, password: a.Password}}
-	t.today = string(t.mac.at(time.Now()))
-	why := t.take(ctx)
+	now := time.Now()
+	t.today = string(t.mac.at(now))
+	why := t.take(ctx, now)
 	switch {
 	case why == nil:
 		return t, nil
@@ -84,14 +85,14 @@ func (g *Guard) Take(ctx context.Context, a Attempt) (*Try, error) {
 	}
 }
 
-func (t *Try) take(ctx context.Context) *refusal.Refusal {
+func (t *Try) take(ctx context.Context, now time.Time) *refusal.Refusal {
 	if err := ctx.Err(); err != nil {
 		return refusal.New(refusal.ClientGone, "before its password was sent on: %w", err)
 	}
-	if why := t.g.banned(t.user, t.sources, time.Now()); why != nil {
+	if why := t.g.banned(t.user, t.sources, now); why != nil {
 		return why
 	}
-	if why := t.throttled(time.Now()); why != nil {
+	if why := t.throttled(now); why != nil {
 		return why
 	}
 	home, err := t.g.atHome(t.user, t.sources)

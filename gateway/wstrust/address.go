@@ -51,9 +51,16 @@ func (r *Request) CheckAddress(host, port, path string, needed bool) error {
 // a URL from one reader: user information, query, fragment, escape, backslash.
 func plainURL(s string) bool {
 	for _, c := range []byte(s) {
-		if c <= ' ' || c >= 0x7f || strings.IndexByte(`@?#%\`, c) >= 0 {
+		if !plain[c] {
 			return false
 		}
 	}
 	return true
 }
+
+var plain = func() (is [256]bool) {
+	for c := '!'; c <= '~'; c++ {
+		is[c] = !strings.ContainsRune(`@?#%\`, c)
+	}
+	return is
+}()
