@@ -34,17 +34,17 @@ const (
 
 // BenchmarkBesideNginx measures CPU per forwarded request of the gateway as a
 // process, and of nginx's bare TLS reverse proxy on the same upstream: closed
-// loop, 16 connections, runs interleaved. nginx has one worker, so the gateway has
-// one processor (GOMAXPROCS=1): more of either wake each other for a request. Wide
-// is the gateway with all processors that there are.
+// loop, 16 connections, runs interleaved. nginx has one worker, so it uses one
+// core at most; the gateway uses all that there are, which then wake each other for
+// a request. Narrow is the gateway with one processor (GOMAXPROCS=1).
 //
 // The budget in design.md, section 10, counts two parts apart which nginx has
 // not: reading and verifying the farm's answer, and the audit line. What they
 // cost within a request is the difference to builds of the gateway without
 // them, which run beside the one that is shipped (see without).
 //
-// ratio is the gateway without both to nginx, the budget's 1.5, and ratio-wide the
-// same of the wide one; ratio-in-all is the gateway as it is. All are medians,
+// ratio is the gateway without both to nginx, the budget's 1.5, and ratio-narrow
+// the same of the narrow one; ratio-in-all is the gateway as it is. All are medians,
 // ratios those of the rounds.
 // BESIDE_SECONDS is the length of a run (default 4), BESIDE_ROUNDS the number of
 // rounds of all (default 5).
@@ -65,11 +65,11 @@ func BenchmarkBesideNginx(b *testing.B) {
 		processors int
 		without    []string
 	}{
-		{"all", 1, nil},
-		{"no-answer", 1, []string{"answer"}},
-		{"no-audit", 1, []string{"audit"}},
-		{"bare", 1, []string{"answer", "audit"}},
-		{"wide", runtime.NumCPU(), []string{"answer", "audit"}},
+		{"all", runtime.NumCPU(), nil},
+		{"no-answer", runtime.NumCPU(), []string{"answer"}},
+		{"no-audit", runtime.NumCPU(), []string{"audit"}},
+		{"bare", runtime.NumCPU(), []string{"answer", "audit"}},
+		{"narrow", 1, []string{"answer", "audit"}},
 	} {
 		address, admin := fmt.Sprintf("127.0.0.1:%d", besidePort+2*i), fmt.Sprintf("127.0.0.1:%d", besidePort+2*i+1)
 		write(b, dir, v.name+".yaml", besideConfig(address, admin, filepath.Join(dir, v.name+".jsonl")))
@@ -94,11 +94,11 @@ func besideRounds(b *testing.B, load map[string]func() float64) {
 		}
 		r := map[string]float64{
 			"gateway-us/req": us["all"], "answer-us/req": us["all"] - us["no-answer"], "audit-us/req": us["all"] - us["no-audit"],
-			"bare-us/req": us["bare"], "wide-us/req": us["wide"], "nginx-us/req": us["nginx"],
-			"ratio": us["bare"] / us["nginx"], "ratio-wide": us["wide"] / us["nginx"], "ratio-in-all": us["all"] / us["nginx"],
+			"bare-us/req": us["bare"], "narrow-us/req": us["narrow"], "nginx-us/req": us["nginx"],
+			"ratio": us["bare"] / us["nginx"], "ratio-narrow": us["narrow"] / us["nginx"], "ratio-in-all": us["all"] / us["nginx"],
 		}
-		b.Logf("gateway %.1f us, of which answer %.1f us and audit %.1f us, without both %.1f us, wide %.1f us, nginx %.1f us: ratio %.2f, wide %.2f, in all %.2f",
-			r["gateway-us/req"], r["answer-us/req"], r["audit-us/req"], r["bare-us/req"], r["wide-us/req"], r["nginx-us/req"], r["ratio"], r["ratio-wide"], r["ratio-in-all"])
+		b.Logf("gateway %.1f us, of which answer %.1f us and audit %.1f us, without both %.1f us, narrow %.1f us, nginx %.1f us: ratio %.2f, narrow %.2f, in all %.2f",
+			r["gateway-us/req"], r["answer-us/req"], r["audit-us/req"], r["bare-us/req"], r["narrow-us/req"], r["nginx-us/req"], r["ratio"], r["ratio-narrow"], r["ratio-in-all"])
 		for name, v := range r {
 			all[name] = append(all[name], v)
 		}
