@@ -20,7 +20,8 @@ const farewell = 10 * time.Second
 var errAsked = errors.New("the user is asked")
 
 // shed gives the memory back that the message and the farm's answer were read
-// into, wiped, and forgets the request's header. What the farm is asked for later needs the message as it came.
+// into, wiped, and forgets the request's header. What the farm is asked for later
+// needs the message as it came.
 func (x *exchange) shed() {
 	if x.kept == nil && x.decision.Answer == policy.Forward {
 		return

@@ -17,14 +17,14 @@ const (
 	giveUp = 3 * time.Second
 )
 
-// A Mirror is a copy of one bucket in memory, or of a part of it, that follows the store. It
-// answers only while it is known to have everything that was written until a
-// second ago, and forgets records as they expire. All methods may be called at
-// the same time.
+// A Mirror is a copy of one bucket in memory, or of a part of it, that follows
+// the store. It answers only while it is known to have everything that was
+// written until a second ago, and forgets records as they expire. All methods may
+// be called at the same time.
 type Mirror struct {
 	store  Store
 	bucket Bucket
-	of     []string
+	of     []string      // how the paths of its part begin
 	ready  chan struct{} // closed when there is a first copy
 
 	mu   sync.RWMutex
