@@ -34,7 +34,7 @@ func (s *Store) openCluster(ctx context.Context) error {
 	if c.TLS != nil {
 		options = append(options, nats.Secure(c.TLS))
 	}
-	if err := s.connect(strings.Join(c.URLs, ","), options...); err != nil {
+	if err := s.connectCluster(ctx, options); err != nil {
 		return fmt.Errorf("state: %w", err)
 	}
 	if err := s.checkServers(ctx); err != nil {
@@ -44,6 +44,24 @@ func (s *Store) openCluster(ctx context.Context) error {
 		return fmt.Errorf("state: cluster: %w", err)
 	}
 	return nil
+}
+
+// connectCluster waits for a server: after a power cut all start at once.
+func (s *Store) connectCluster(ctx context.Context, options []nats.Option) error {
+	told := false
+	for {
+		err := s.connect(strings.Join(s.c.Cluster.URLs, ","), options...)
+		if err == nil || !absent(err) {
+			return err
+		}
+		if !told {
+			logger{s.c.Log}.Warnf("no server of the cluster answers, waiting: %v", err)
+			told = true
+		}
+		if !wait(ctx, lastPause) {
+			return err
+		}
+	}
 }
 
 // openBuckets is as openDir; the sentinel stands in the bucket that is always

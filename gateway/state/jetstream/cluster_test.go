@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -33,7 +35,7 @@ func TestClusterSettings(t *testing.T) {
 		{"nobody there", Cluster{URLs: []string{"nats://127.0.0.1:1"}, Replicas: 5}, "connect to NATS"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := Open(t.Context(), Config{Keys: newKeys(t), Cluster: &c.cluster})
+			_, err := Open(within(t, time.Second), Config{Keys: newKeys(t), Cluster: &c.cluster})
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got error %v, want %q", err, c.want)
 			}
@@ -122,6 +124,49 @@ func TestRefusedClusters(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused(t, c.config(1), "num_replicas is 1, needed is 3")
+}
+
+// A gateway that is started before the servers waits for them.
+func TestServersThatComeLater(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts three servers")
+	}
+	c := newCluster(t)
+	config := c.config(0)
+	c.options[0].Port = c.servers[0].Addr().(*net.TCPAddr).Port
+	for i := range c.servers {
+		c.stop(i)
+	}
+	told := make(lines, 1)
+	config.Log = slog.New(slog.NewTextHandler(told, nil))
+	opened := make(chan error)
+	go func() {
+		s, err := Open(within(t, 30*time.Second), config)
+		if err == nil {
+			err = s.Close()
+		}
+		opened <- err
+	}()
+	if text := <-told; !strings.Contains(text, "no server of the cluster answers") {
+		t.Errorf("the log says %q", text)
+	}
+	for i := range c.servers {
+		c.start(i)
+	}
+	if err := <-opened; err != nil {
+		t.Error(err)
+	}
+}
+
+// lines are what is logged.
+type lines chan string
+
+func (l lines) Write(p []byte) (int, error) {
+	select {
+	case l <- string(p):
+	default: // nobody reads on
+	}
+	return len(p), nil
 }
 
 // STATE-01: a cluster of which a server may lose what it acknowledged is refused.

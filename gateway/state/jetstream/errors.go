@@ -3,6 +3,7 @@ package jetstream
 import (
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 
 	"github.com/nats-io/nats.go"
@@ -61,6 +62,13 @@ func lasting(err error) bool {
 		return api.Code != 503 && api.ErrorCode != codeNoPeers
 	}
 	return errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrMaxPayload)
+}
+
+// absent tells that a connection failed because nobody answered, not because
+// of who answered.
+func absent(err error) bool {
+	var network net.Error
+	return errors.Is(err, nats.ErrNoServers) || errors.Is(err, nats.ErrTimeout) || errors.As(err, &network)
 }
 
 // full tells that the bucket has no more room.
