@@ -37,6 +37,15 @@ func (r *radiusUser) shown() Authenticator {
 	return a
 }
 
+// used tells whether the code is one that was accepted before.
+func (r *radiusUser) used(mac []byte) bool {
+	found := 0
+	for _, a := range r.Accepted {
+		found |= subtle.ConstantTimeCompare(a, mac)
+	}
+	return found == 1
+}
+
 // A Challenge is an ErrChallenge: the MFA server asks for more, as for a code
 // that it just sent.
 type Challenge struct {
@@ -113,12 +122,8 @@ func (v *Verifier) charge(ctx context.Context, user string, mac []byte) error {
 		if err := r.open(now); err != nil {
 			return false, err
 		}
-		used := 0
-		for _, a := range r.Accepted {
-			used |= subtle.ConstantTimeCompare(a, mac)
-		}
 		switch {
-		case used == 1:
+		case r.used(mac):
 			return false, ErrReused
 		case r.repeats(mac, step(now)):
 			return false, ErrWrong
@@ -162,6 +167,9 @@ func (v *Verifier) accepted(ctx context.Context, user string, mac []byte) (p Pro
 		r := e.RADIUS
 		if r == nil {
 			return false, ErrMissing // reset meanwhile
+		}
+		if r.used(mac) {
+			return false, ErrReused
 		}
 		r.Accepted = append(r.Accepted, mac)
 		if over := len(r.Accepted) - radiusAccepted; over > 0 {

@@ -358,6 +358,41 @@ func TestRADIUSOnce(t *testing.T) {
 	}
 }
 
+// A code that two gateways asked about, since what was counted was forgotten
+// meanwhile, is accepted once.
+func TestRADIUSOnceLate(t *testing.T) {
+	again := make(chan struct{})
+	first := true
+	server := newMFAServer(t, func(r []byte, _ int) [][]byte {
+		if first { // it answers when it is asked again
+			first = false
+			close(again)
+			return nil
+		}
+		return [][]byte{accept(r)}
+	})
+	s := newSite(t, 2, nil, withRADIUS(radiusSecret, server.address()))
+	late := make(chan error)
+	go func() {
+		_, err := s.nodes[0].CheckCode(t.Context(), user(alice), typed("111111"), policy.RADIUS, home)
+		late <- err
+	}()
+	<-again
+	if _, err := s.nodes[1].CheckCode(t.Context(), user(alice), typed("222222"), policy.RADIUS, home); err != nil {
+		t.Fatal(err)
+	}
+	_, soon := s.nodes[1].CheckCode(t.Context(), user(alice), typed("111111"), policy.RADIUS, home)
+	errLate := <-late
+	for _, err := range []error{soon, errLate} {
+		if err != nil && !errors.Is(err, factor.ErrReused) {
+			t.Errorf("got %v", err)
+		}
+	}
+	if (soon == nil) == (errLate == nil) {
+		t.Errorf("both or none of two were accepted: %v, %v", soon, errLate)
+	}
+}
+
 // MFA-21: a secret is long, and prints nowhere.
 func TestRADIUSConfig(t *testing.T) {
 	good := factor.RADIUSServers{Servers: []string{"127.0.0.1:1812"}, Secret: []byte(radiusSecret)}
