@@ -26,6 +26,9 @@ import (
 // records of, in bytes.
 const looked = 32 << 20
 
+// issueToken is the action of a sign-in, as the audit log names it.
+const issueToken = "issue-token"
+
 // openPortal builds the users' pages, if there are to be any.
 func (d *daemon) openPortal(registry *prometheus.Registry) error {
 	p := d.c.Portal
@@ -118,7 +121,7 @@ func (d *daemon) account(ctx context.Context, name string) (account.Account, err
 // signIns reads a user's own records, the latest first, from the end of this
 // gateway's log.
 func (d *daemon) signIns(_ context.Context, user string, most int) ([]portal.SignIn, error) {
-	return d.look(user, most, `"user.id":"`+user+`"`)
+	return d.look(user, most)
 }
 
 // signIn reads one record of a user.
@@ -137,19 +140,21 @@ func isTransaction(s string) bool {
 	return len(s) == 32 && strings.Trim(s, "0123456789abcdef") == ""
 }
 
-func (d *daemon) look(user string, most int, text string) ([]portal.SignIn, error) {
+// look reads a user's own records that have all of some texts. What the user did
+// in the portal is among the lines, and is none of them.
+func (d *daemon) look(user string, most int, texts ...string) ([]portal.SignIn, error) {
 	files, err := audit.Segments(d.c.Audit.File)
 	if err != nil {
 		return nil, fmt.Errorf("read the audit log: %w", err)
 	}
-	lines, err := audit.Latest(files, looked, most, text)
+	lines, err := audit.Latest(files, looked, most, append(texts, `"user.id":"`+user+`"`, `"event.action":"`+issueToken+`"`)...)
 	if err != nil {
 		return nil, fmt.Errorf("read the audit log: %w", err)
 	}
 	var all []portal.SignIn
 	for _, line := range lines {
 		var l audit.Line
-		if json.Unmarshal(line, &l) != nil || l.UserID != user || l.Action != "issue-token" {
+		if json.Unmarshal(line, &l) != nil || l.UserID != user || l.Action != issueToken {
 			continue
 		}
 		all = append(all, d.asSignIn(&l))

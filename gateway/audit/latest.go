@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Latest returns the last lines of a log that contain one of some texts, at most
+// Latest returns the last lines of a log that contain all of some texts, at most
 // so many, the latest first. It looks at the last so many bytes of the files.
 func Latest(files []string, within int64, most int, texts ...string) ([][]byte, error) {
 	all, err := openSegments(files)
@@ -17,7 +17,7 @@ func Latest(files []string, within int64, most int, texts ...string) ([][]byte, 
 	for _, g := range slices.Backward(all) {
 		var here [][]byte
 		if err := g.lines(max(0, g.size-within), func(line []byte) bool {
-			if slices.ContainsFunc(texts, func(t string) bool { return bytes.Contains(line, []byte(t)) }) {
+			if !slices.ContainsFunc(texts, func(t string) bool { return !bytes.Contains(line, []byte(t)) }) {
 				here = append(here, bytes.Clone(line))
 				here = here[max(0, len(here)-most):]
 			}

@@ -17,6 +17,11 @@ func TestLatest(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	for range 10 { // lines with the one text and without the other
+		if err := l.AppendAct(&audit.Act{Time: time.Now(), Action: "portal-deny", Outcome: "success", UserID: "user-1"}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -30,9 +35,9 @@ func TestLatest(t *testing.T) {
 		{1 << 20, 10, `"user.id":"user-1"`, 10, 97},
 		{1 << 20, 1000, `"user.id":"user-0"`, 34, 99},
 		{1 << 20, 10, `"user.id":"user-4"`, 0, 0},
-		{2000, 1000, `"user.id":"`, -1, 99},
+		{6000, 1000, `"user.id":"`, -1, 99},
 	} {
-		got, err := audit.Latest([]string{file}, c.within, c.most, "nothing", c.text)
+		got, err := audit.Latest([]string{file}, c.within, c.most, `"event.action":"issue-token"`, c.text)
 		if err != nil {
 			t.Fatal(err)
 		}
