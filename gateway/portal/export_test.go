@@ -28,3 +28,6 @@ const CookieName = cookieName
 
 // Fresh is how old a factor may be for what is sensitive.
 const Fresh = factor.Fresh
+
+// WhatWasWrong is whatWasWrong.
+func WhatWasWrong(err error) string { return whatWasWrong(err) }

@@ -85,25 +85,31 @@ func (v *visit) passkeyAlone() error {
 	case err != nil && whatWasWrong(err) == "":
 		return err
 	case err != nil || !p.UV:
-		return v.askPassword(passkeyFailed)
+		return v.passkeyRefused(factor.Proof{})
 	}
 	a, err := v.p.accountOf(v.ctx(), p.User)
 	if errors.Is(err, account.ErrUnknown) || errors.Is(err, state.ErrNotFound) || err == nil && (a.Disabled || a.Expired || a.Locked) {
-		return v.askPassword(passkeyFailed)
+		return v.passkeyRefused(p)
 	}
 	if err != nil {
 		return err
 	}
 	s := sessionOf(&a, v.now)
 	s.Proof = p
-	if err := v.begin(s); err != nil {
+	if err := v.enter(s, "sign-in"); err != nil {
 		return err
 	}
 	v.know()
-	if err := v.record("sign-in", "", "success"); err != nil {
+	return v.redirect("/")
+}
+
+// passkeyRefused writes down that a passkey did not sign in, and asks for the
+// password. The proof is of one whose account is not taken.
+func (v *visit) passkeyRefused(p factor.Proof) error {
+	if err := v.p.c.Record(Act{Name: "sign-in", User: p.User, Factor: p, Address: v.address(), Outcome: "failure"}); err != nil {
 		return err
 	}
-	return v.redirect("/")
+	return v.askPassword(passkeyFailed)
 }
 
 // newPasskeyOptions begins an enrolment.

@@ -2,6 +2,7 @@ package portal_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"sync"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"stsgate/gateway/mfa/factor"
 	"stsgate/gateway/portal"
 	"stsgate/gateway/state"
 	"stsgate/gateway/state/statetest"
@@ -202,4 +204,60 @@ func TestSessionOnAnotherGateway(t *testing.T) {
 			t.Errorf("after it was ended on the first: %d", a.status)
 		}
 	})
+}
+
+// AUD-01: who signs in while that cannot be recorded is not signed in, nor any
+// further than before.
+func TestUnrecordedSignIn(t *testing.T) {
+	var refused string // the act that cannot be recorded
+	change := func(c *portal.Config) {
+		record := c.Record
+		c.Record = func(a portal.Act) error {
+			if a.Name == refused {
+				return errors.New("disk full")
+			}
+			return record(a)
+		}
+	}
+	bubble(t, change, func(t *testing.T, s *site) {
+		s.enrolTOTP(alice)
+		b := s.browser()
+		refused = "sign-in"
+		if a := b.password("alice"); a.status != http.StatusServiceUnavailable {
+			t.Errorf("a password: %d %s", a.status, a.text())
+		}
+		if a := b.get("/sign-in/factor"); a.location != "/sign-in" {
+			t.Errorf("then: %d to %q", a.status, a.location)
+		}
+		refused = "factor"
+		b.password("alice")
+		if a := b.post("/sign-in/factor", "code", s.code(alice)); a.status != http.StatusServiceUnavailable {
+			t.Errorf("a factor: %d %s", a.status, a.text())
+		}
+		if a := b.get("/"); a.location == "" {
+			t.Errorf("then: %d %s", a.status, a.text())
+		}
+	})
+}
+
+// A passkey that does not sign in is written down, as a password is.
+func TestPasskeyRefusedIsRecorded(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *site) {
+		b := s.browser()
+		b.get("/sign-in")
+		if a := b.post("/sign-in/passkey", "challenge", "none", "assertion", "{}"); a.status != http.StatusForbidden {
+			t.Errorf("%d %s", a.status, a.text())
+		}
+		if got := s.acted(); got != "sign-in failure" {
+			t.Errorf("recorded: %q", got)
+		}
+	})
+}
+
+// MFA-09: who has a passkey that may have been copied is told so, and not to try
+// again.
+func TestClonedPasskeyIsTold(t *testing.T) {
+	if got := portal.WhatWasWrong(factor.ErrCloned); !strings.Contains(got, "copied") {
+		t.Errorf("told: %q", got)
+	}
 }

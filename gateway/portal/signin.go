@@ -63,14 +63,20 @@ func (v *visit) signIn() error {
 		}
 		return v.askPassword(signInFailed)
 	}
-	if err := v.begin(sessionOf(&a, v.now)); err != nil {
+	if err := v.enter(sessionOf(&a, v.now), "sign-in"); err != nil {
 		return err
 	}
 	v.know()
-	if err := v.record("sign-in", "", "success"); err != nil {
+	return v.redirect("/sign-in/factor")
+}
+
+// enter begins the session of somebody who has proven something, once that is
+// written down: nobody gets anywhere of whom there is no record (AUD-01).
+func (v *visit) enter(s session, act string) error {
+	if err := v.recordOf(&s, act, "", "success"); err != nil {
 		return err
 	}
-	return v.redirect("/sign-in/factor")
+	return v.begin(s)
 }
 
 // know has the user of the session found by notices, which may name no more
@@ -181,6 +187,8 @@ func whatWasWrong(err error) string {
 		return "That code was used before. Wait for the next one."
 	case errors.Is(err, factor.ErrDisabled):
 		return "Too many codes were wrong, so this device is not taken any more. Use another one, or ask your help desk for a binding code."
+	case errors.Is(err, factor.ErrCloned):
+		return "This passkey may have been copied, so it is not taken. Use another device, remove this one there, and tell your help desk."
 	case errors.Is(err, factor.ErrOver):
 		return "That took too long. Please try again."
 	case errors.Is(err, factor.ErrWrong), errors.Is(err, factor.ErrMissing):
@@ -206,10 +214,7 @@ func (v *visit) step(p factor.Proof) error {
 	}
 	s := *v.session
 	s.Proof = p
-	if err := v.begin(s); err != nil {
-		return err
-	}
-	return v.record(name, "", "success")
+	return v.enter(s, name)
 }
 
 // brought tells that a form came with a factor, which may be of another kind than
@@ -271,9 +276,12 @@ func (v *visit) signOutEverywhere() error {
 
 // record writes down what the user does.
 func (v *visit) record(name, object, outcome string) error {
+	return v.recordOf(v.session, name, object, outcome)
+}
+
+func (v *visit) recordOf(s *session, name, object, outcome string) error {
 	return v.p.c.Record(Act{
-		Name: name, User: v.session.User.ID, UserName: v.session.User.UPN, Address: v.address(), Object: object,
-		Factor: v.session.Proof, Outcome: outcome,
+		Name: name, User: s.User.ID, UserName: s.User.UPN, Address: v.address(), Object: object, Factor: s.Proof, Outcome: outcome,
 	})
 }
 
