@@ -62,6 +62,24 @@ func (g *Gateway) checkPassword(ctx context.Context, name string, p account.Pass
 	return a, err
 }
 
+// FindAccount finds the account of somebody who may be at these addresses and has
+// shown by something else than a password who it is. The error is account.ErrUnknown
+// for nobody and for whom an operator banned, or a *refusal.Refusal for what is down.
+func (g *Gateway) FindAccount(ctx context.Context, name string, addresses []netip.Addr) (account.Account, error) {
+	a, err := g.lookUp(ctx, name)
+	if err != nil {
+		return account.Account{}, err
+	}
+	err = g.c.Guard.Banned(a.ID, addresses)
+	if refusal.Of(err) == refusal.Banned {
+		err = errors.Join(account.ErrUnknown, err)
+	}
+	if err != nil {
+		return account.Account{}, err
+	}
+	return a, nil
+}
+
 // lookUp finds the account of a name as it was typed.
 func (g *Gateway) lookUp(ctx context.Context, name string) (account.Account, error) {
 	parsed, err := account.ParseName(name)

@@ -10,6 +10,7 @@ import (
 
 	"stsgate/gateway"
 	"stsgate/gateway/account"
+	"stsgate/gateway/guard"
 	"stsgate/gateway/refusal"
 	"stsgate/testdata"
 )
@@ -118,4 +119,32 @@ func TestCheckPasswordDown(t *testing.T) {
 			t.Errorf("no directory: got %v", err)
 		}
 	})
+}
+
+// Whom an operator banned, or where, does not sign in by a passkey either.
+func TestFindAccount(t *testing.T) {
+	there := netip.MustParseAddr("198.51.100.7")
+	hold := guard.Hold{By: "tests", Why: "stolen laptop"}
+	for _, c := range []struct {
+		name, typed string
+		ban         func(*gate) error
+		want        error
+	}{
+		{"nobody banned", alice.UPN, func(*gate) error { return nil }, nil},
+		{"nobody", "nobody@contoso.example", func(*gate) error { return nil }, account.ErrUnknown},
+		{"the user", alice.UPN, func(g *gate) error { return g.guard.BanUser(context.Background(), alice.ID, hold) }, account.ErrUnknown},
+		{"the address", alice.UPN, func(g *gate) error { return g.guard.BanSource(context.Background(), netip.PrefixFrom(here[0], 32), hold) }, account.ErrUnknown},
+		{"another address", alice.UPN, func(g *gate) error { return g.guard.BanSource(context.Background(), netip.PrefixFrom(there, 32), hold) }, nil},
+	} {
+		atFresh(t, c.name, func(t *testing.T) {
+			g := newGate(t, nil)
+			if err := c.ban(g); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Millisecond) // for the mirrors
+			if a, err := g.FindAccount(context.Background(), c.typed, here); !errors.Is(err, c.want) || (err == nil) != (a.ID == alice.ID) {
+				t.Errorf("got %v, %v, want %v", a, err, c.want)
+			}
+		})
+	}
 }

@@ -44,7 +44,7 @@ func (d *daemon) openPortal(registry *prometheus.Registry) error {
 		CheckPassword: d.gateway.CheckPassword, Down: gateway.Down,
 		Factors: d.keeper.factors, MFA: d.keeper.mfa, Know: d.keeper.knock.Know, Clients: d.parts.clients, Place: d.parts.country,
 		Applications: d.applications, History: d.signIns, Explain: d.signIn, Record: d.recordAct,
-		PasskeyAlone: p.PasskeyAlone, Account: d.account, Metrics: registry, Log: d.log,
+		PasskeyAlone: p.PasskeyAlone, Account: d.gateway.FindAccount, Metrics: registry, Log: d.log,
 	}
 	if f := p.FirstEnrolment; f != nil {
 		c.Enrol, c.EnrolUntil = f.Networks, f.End()

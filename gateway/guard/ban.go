@@ -69,6 +69,15 @@ func (g *Guard) banned(user string, sources []source, now time.Time) *refusal.Re
 	return nil
 }
 
+// Banned refuses what an operator banned, for whoever gives no password to take a
+// try for. The error is a *refusal.Refusal for Banned or StateDown.
+func (g *Guard) Banned(user string, addresses []netip.Addr) error {
+	if why := g.bannedByOperator(user, g.sourcesOf(addresses), time.Now()); why != nil {
+		return g.unlessReportOnly(why)
+	}
+	return nil
+}
+
 // bannedByOperator looks at four keys for a source, and at most times nobody is
 // banned.
 func (g *Guard) bannedByOperator(user string, sources []source, now time.Time) *refusal.Refusal {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"strings"
 
 	"stsgate/gateway/account"
@@ -87,7 +88,7 @@ func (v *visit) passkeyAlone() error {
 	case err != nil || !p.UV:
 		return v.passkeyRefused(factor.Proof{})
 	}
-	a, err := v.p.accountOf(v.ctx(), p.User)
+	a, err := v.p.accountOf(v.ctx(), p.User, v.client.Addresses())
 	if errors.Is(err, account.ErrUnknown) || errors.Is(err, state.ErrNotFound) || err == nil && (a.Disabled || a.Expired || a.Locked) {
 		return v.passkeyRefused(p)
 	}
@@ -178,7 +179,7 @@ func (p *Portal) remember(ctx context.Context, s *session) error {
 
 // accountOf asks the directory for the account of a user who has a passkey, and
 // takes no other in its place.
-func (p *Portal) accountOf(ctx context.Context, user string) (account.Account, error) {
+func (p *Portal) accountOf(ctx context.Context, user string, from []netip.Addr) (account.Account, error) {
 	r, err := p.c.Store.Get(ctx, accountKey(user))
 	if err != nil {
 		return account.Account{}, fmt.Errorf("account of a passkey: %w", err)
@@ -187,7 +188,7 @@ func (p *Portal) accountOf(ctx context.Context, user string) (account.Account, e
 	if err := json.Unmarshal(r.Value, &known); err != nil {
 		return account.Account{}, fmt.Errorf("account of a passkey: %w", err)
 	}
-	a, err := p.c.Account(ctx, known.Name)
+	a, err := p.c.Account(ctx, known.Name, from)
 	if err == nil && a.ID != user {
 		err = account.ErrUnknown
 	}

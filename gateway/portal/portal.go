@@ -67,9 +67,10 @@ type Config struct {
 	// Record writes down what a user did, before it is done (AUD-01).
 	Record func(Act) error
 	// PasskeyAlone lets a passkey that verified its user do without a password.
-	// Account is then the directory's by that name, or account.ErrUnknown.
+	// Account is then the directory's by that name, or account.ErrUnknown, also
+	// for one that is not to sign in from there.
 	PasskeyAlone bool
-	Account      func(ctx context.Context, name string) (account.Account, error)
+	Account      func(ctx context.Context, name string, from []netip.Addr) (account.Account, error)
 	// Enrol says where and until when a password is enough to enrol the first
 	// authenticator. Default: nowhere.
 	Enrol      []netip.Prefix

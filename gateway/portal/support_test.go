@@ -132,14 +132,14 @@ func (s *site) checkPassword(_ context.Context, name string, p account.Password,
 	case string(p.Bytes()) != pw:
 		return account.Account{}, errWrong
 	}
-	a, err := s.account(context.Background(), name)
+	a, err := s.account(context.Background(), name, nil)
 	if err != nil {
 		return a, errWrong
 	}
 	return a, nil
 }
 
-func (s *site) account(_ context.Context, name string) (account.Account, error) {
+func (s *site) account(_ context.Context, name string, _ []netip.Addr) (account.Account, error) {
 	name = strings.TrimSuffix(name, "@contoso.example")
 	id, known := map[string]string{"alice": alice, "bob": bob}[name]
 	if !known {
