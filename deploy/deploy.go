@@ -20,6 +20,8 @@ type Demo struct {
 	// Listen and Farm are the addresses of the gateway and of the stand-in for
 	// AD FS, Admin is that of the gateway's metrics: host:port.
 	Listen, Farm, Admin string
+	// Socket is that of the operators' verbs; empty for none.
+	Socket string
 	// URL is what clients know the gateway by: https://localhost:port. Portal is
 	// where users reach the portal: https://approve.localhost:port.
 	URL, Portal string

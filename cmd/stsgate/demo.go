@@ -135,7 +135,7 @@ func serveDemo(s *signals, farm, gateway *daemon) error {
 // prepare writes into dir what is not there yet. Only configuration and
 // demo.json are written anew, since ports change.
 func (v *demo) prepare(dir string) (*demoIndex, error) {
-	for _, sub := range []string{"policies", "farm/policies"} {
+	for _, sub := range []string{"policies", "farm/policies", demoRun} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
 			return nil, err
 		}
@@ -157,7 +157,9 @@ func (v *demo) prepare(dir string) (*demoIndex, error) {
 		return nil, err
 	}
 	base := "https://localhost:" + port
-	err = writeDemoFiles(dir, deploy.Demo{Listen: ports[0], Admin: ports[1], Farm: ports[2], URL: base, Portal: "https://" + net.JoinHostPort(demoPortal, port)})
+	err = writeDemoFiles(dir, deploy.Demo{
+		Listen: ports[0], Admin: ports[1], Farm: ports[2], Socket: demoSocket(dir), URL: base, Portal: "https://" + net.JoinHostPort(demoPortal, port),
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -174,6 +176,19 @@ func (v *demo) prepare(dir string) (*demoIndex, error) {
 		TOTP:        earlier.TOTP,
 	}
 	return index, index.writeMessage(dir)
+}
+
+// demoRun is the folder of the operators' socket, which nobody else may write to.
+const demoRun = "run"
+
+// demoSocket is where the gateway's operators ask it: nowhere when the path is
+// longer than Unix takes for a socket.
+func demoSocket(dir string) string {
+	const longest = 100
+	if path := filepath.Join(dir, demoRun, "admin.sock"); len(path) <= longest {
+		return path
+	}
+	return ""
 }
 
 // earlierDemo reads the demo.json of an earlier run.
@@ -330,6 +345,10 @@ func (x *demoIndex) secondFactors(program, dir, short string) string {
 	ask(file, x.TOTP.Application)
 	fmt.Fprintf(&b, "Approved before: under Allowed there, then ask the same. By a number that the program shows, typed there; then ask again:\n")
 	ask(file, demoVault)
+	if socket := demoSocket(dir); socket != "" {
+		fmt.Fprintf(&b, "A user who has none yet: a code with which %s sets one up in the portal:\n  %s mfa binding-code %s --reason demo --socket %s\n",
+			x.Users[1].Name, quote(program), x.Users[1].Name, quote(socket))
+	}
 	b.WriteString("\n")
 	return b.String()
 }
