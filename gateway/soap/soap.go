@@ -25,6 +25,7 @@
 //	XML-15  one complete root, only white space outside it
 //	DOS-03  the limits of the Profile
 //	SOAP-06 an Envelope with Header and Body in their places
+//	SIG-04  no id twice, where CheckIDs is asked
 package soap
 
 import (

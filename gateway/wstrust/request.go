@@ -166,6 +166,9 @@ func (x *reader) read() error {
 	if err := x.carriers(); err != nil {
 		return err
 	}
+	if err := x.doc.CheckIDs(); err != nil {
+		return err
+	}
 	if x.doc.Comments() > 0 {
 		x.tolerate(Comment)
 	}

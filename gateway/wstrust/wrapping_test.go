@@ -1,6 +1,7 @@
 package wstrust_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -60,4 +61,36 @@ func TestWrappings(t *testing.T) {
 		{"Timestamp in the signature", []string{timestamp, otherTime, "</SignedInfo>", object(timestamp)}, "malformed", "Timestamp inside Object"},
 		{"Timestamp in the Body", []string{timestamp, otherTime, "<s:Body>", "<s:Body>" + timestamp}, "SOAP-06", "second element"},
 	})
+}
+
+// SIG-04; protocol.md, sections 13.3 and 13.6: an id stands once in a message,
+// by whatever name and however it is written, since a reader finds by it what a
+// signature is over.
+func TestIDs(t *testing.T) {
+	const base = "rst/wcf-13.xml"
+	const rst = "<trust:RequestSecurityToken "
+	check(t, base, []edited{
+		{"another", []string{rst, rst + `Id="_1" `}, "accepted", "unread-header"},
+		{"in other case", []string{`u:Id="_0"`, `u:Id="A"`, rst, rst + `Id="a" `}, "accepted", "unread-header"},
+		{"the Timestamp's", []string{rst, rst + `u:Id="_0" `}, "SIG-04", "a second time"},
+		{"without a prefix", []string{rst, rst + `Id="_0" `}, "SIG-04", "a second time"},
+		{"as SAML 2.0 calls it", []string{rst, rst + `ID="_0" `}, "SIG-04", "a second time"},
+		{"as SAML 1.1 calls it", []string{rst, rst + `AssertionID="_0" `}, "SIG-04", "a second time"},
+		{"as HTML calls it", []string{rst, rst + `id="_0" `}, "SIG-04", "a second time"},
+		{"by reference", []string{rst, rst + `Id="&#95;0" `}, "SIG-04", "a second time"},
+		{"in one element", []string{rst, rst + `Id="x" ID="x" `}, "SIG-04", "a second time"},
+		{"in what is not read", after("<s:Header>", `<p:AuthInfo xmlns:p="http://schemas.microsoft.com/Passport/SoapServices/PPCRL"><p:Cookies Id="_0"/></p:AuthInfo>`), "SIG-04", "a second time"},
+		{"64 of them", after("<s:Header>", authInfo(62)), "accepted", "unread-header"},
+		{"65 of them", after("<s:Header>", authInfo(63)), "DOS-03", "too many ids"},
+	})
+}
+
+// authInfo is a header block that is not read, with so many ids.
+func authInfo(ids int) string {
+	var b strings.Builder
+	b.WriteString(`<p:AuthInfo xmlns:p="http://schemas.microsoft.com/Passport/SoapServices/PPCRL">`)
+	for i := range ids {
+		fmt.Fprintf(&b, `<p:Cookies Id="c%d"/>`, i)
+	}
+	return b.String() + "</p:AuthInfo>"
 }
