@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 
 	"stsgate/gateway/wstrust"
@@ -122,5 +123,24 @@ func TestMemoryAllocations(t *testing.T) {
 	})
 	if got > 4 {
 		t.Errorf("got %v allocations, want at most 4", got)
+	}
+}
+
+// AUD-05: of a password that is nobody's no copy is made, since none of those
+// who wipe would know of it.
+func TestPasswordWithoutUser(t *testing.T) {
+	body := string(testdata.Message(t, "rst/wcf-13.xml"))
+	size := func(n int) float64 {
+		message := edit(t, body, `CONTOSO\alice`, "", "Str0ng", strings.Repeat("s", n))
+		return allocated([]byte(message), func(b []byte) error {
+			_, err := wstrust.ReadRequest(wstrust.Inbound{Body: b, Now: clock})
+			if verdict(err) != "unsupported credential" {
+				t.Fatalf("got %v", err)
+			}
+			return err
+		})
+	}
+	if short, long := size(100), size(8<<10); long > short+1<<10 {
+		t.Errorf("got %.0f bytes allocated for a password of 8 KiB, %.0f for one of 100 bytes", long, short)
 	}
 }

@@ -143,21 +143,27 @@ func (x *reader) user(token *soap.Element) error {
 	if err != nil || !plain {
 		return err
 	}
+	empty := password.ContentStart == password.ContentEnd
+	switch {
+	case x.username.empty() && empty: // as MSAL Go has it beside HTTP authentication
+		x.r.Credential = CredentialNone
+		x.doubt(UnsupportedCredential, token, "Username and Password are empty")
+	case x.username.empty() || empty:
+		x.doubt(UnsupportedCredential, token, "Username or Password is empty")
+	default:
+		return x.secret(password)
+	}
+	return nil
+}
+
+// secret reads a plain password, which whoever asked for the request wipes.
+func (x *reader) secret(password *soap.Element) error {
 	// The room is exact: growing would leave parts of the secret behind.
 	secret, err := x.doc.AppendText(make([]byte, 0, password.ContentEnd-password.ContentStart), password)
 	if err != nil {
-		clear(secret)
 		return err
 	}
-	switch {
-	case x.username.empty() && len(secret) == 0: // as MSAL Go has it beside HTTP authentication
-		x.r.Credential = CredentialNone
-		x.doubt(UnsupportedCredential, token, "Username and Password are empty")
-	case x.username.empty() || len(secret) == 0:
-		x.doubt(UnsupportedCredential, token, "Username or Password is empty")
-	default:
-		x.r.Credential, x.r.Password, x.r.password = CredentialUsername, account.NewPassword(secret), password
-	}
+	x.r.Credential, x.r.Password, x.r.password = CredentialUsername, account.NewPassword(secret), password
 	return nil
 }
 
