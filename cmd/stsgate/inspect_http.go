@@ -122,14 +122,11 @@ func (x *inspection) chunks(rest []byte, limit int) (body []byte, why *refusal.R
 		return &refusal.Refusal{Reason: reason, Err: &wstrust.Error{Rule: rule, Offset: at(rest), Msg: msg}}
 	}
 	for {
-		line, after, ok := bytes.Cut(rest, []byte("\r\n"))
-		digits, _, _ := bytes.Cut(line, []byte(";"))
-		size, err := strconv.ParseUint(string(digits), 16, 32)
-		switch {
-		case !ok:
-			return body, refuse(refusal.BodyUnread, "HTTP-15", nil, "the body is cut short: its last chunk is missing")
-		case err != nil:
-			return body, refuse(refusal.BodyUnread, "HTTP-02", rest, "the size of a chunk is not a hexadecimal number")
+		size, line, err := edge.ReadChunkLine(rest)
+		after := rest[line:]
+		switch e, bad := errors.AsType[*edge.HeadError](err); {
+		case bad:
+			return body, refuse(refusal.BodyUnread, e.Rule, rest[e.Offset:], e.Msg)
 		case size > uint64(limit-len(body)):
 			return body, refuse(refusal.TooLarge, "DOS-02", rest, "the body is larger than "+strconv.Itoa(limit)+" bytes")
 		case size > uint64(len(after)):
@@ -137,6 +134,7 @@ func (x *inspection) chunks(rest []byte, limit int) (body []byte, why *refusal.R
 		}
 		at(after)
 		body = append(body, after[:size]...)
+		var ok bool
 		if rest, ok = bytes.CutPrefix(after[size:], []byte("\r\n")); !ok {
 			return body, refuse(refusal.BodyUnread, "HTTP-05", after[size:], "a trailer, or bytes after the end of a chunk")
 		}

@@ -72,8 +72,13 @@ func TestInspectHTTP(t *testing.T) {
 		{"body of SOAP 1.2 that is no XML", "rst/wcf-13.xml", []string{"<s:Body>", "<s:Body&>"}, "XML-12", "malformed", kindXML, "7:"},
 		{"no framing", "rst/wcf-13.xml", []string{"Content-Length", "Content-Lengths"}, "XML-15", "malformed", kindXML, "7:1"},
 		{"chunk too long", "rst/wcf-13.xml", chunked("\r\n\r\n", "\r\n\r\nffff\r\n"), "HTTP-15", "body-unread", kindHTTP, "8:"},
-		{"no chunk", "rst/wcf-13.xml", chunked(), "HTTP-15", "body-unread", kindHTTP, "7:"},
+		{"no chunk", "rst/wcf-13.xml", chunked(), "HTTP-02", "body-unread", kindHTTP, "7:1"},
 		{"chunk without a size", "rst/wcf-13.xml", chunked("\r\n\r\n", "\r\n\r\nten\r\n"), "HTTP-02", "body-unread", kindHTTP, "7:1"},
+		{"chunk line with an extension", "rst/wcf-13.xml", chunked("\r\n\r\n", "\r\n\r\n1;a=\xff\r\n<\r\n0;b\r\n\r\n"), "XML-15", "malformed", kindXML, "10:1"},
+		{"chunk line of 256 bytes", "rst/wcf-13.xml", chunked("\r\n\r\n", "\r\n\r\n1;"+strings.Repeat("a", 252)+"\r\n<\r\n0\r\n\r\n"), "XML-15", "malformed", kindXML, "10:1"},
+		{"chunk line of 257 bytes", "rst/wcf-13.xml", chunked("\r\n\r\n", "\r\n\r\n1;"+strings.Repeat("a", 253)+"\r\n<\r\n0\r\n\r\n"), "HTTP-02", "body-unread", kindHTTP, "7:1"},
+		{"chunk line with a bare line feed", "rst/wcf-13.xml", chunked("\r\n\r\n", "\r\n\r\n1;a\nb\r\n<\r\n0\r\n\r\n"), "HTTP-03", "body-unread", kindHTTP, "7:1"},
+		{"chunk line with a control character", "rst/wcf-13.xml", chunked("\r\n\r\n", "\r\n\r\n1;a=\x01\r\n<\r\n0\r\n\r\n"), "HTTP-03", "body-unread", kindHTTP, "7:1"},
 		{"trailer", "rst/wcf-13.xml", chunked("\r\n\r\n", "\r\n\r\n1\r\n<\r\n0\r\nX: y\r\n\r\n"), "HTTP-05", "body-unread", kindHTTP, "10:1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -137,6 +142,11 @@ func TestInspectChunks(t *testing.T) {
 		}
 		if !strings.Contains(strings.Join(r.NotJudged, "\n"), "rest: 18 bytes") {
 			t.Errorf("chunks of %d: got %q", size, r.NotJudged)
+		}
+	}
+	for rest, place := range map[string]int{"": 6, "1": 6, "1\r\n<\r\n0": 8} {
+		if _, r := inspectJSON(t, "m.http", head+rest); r.Rule != "HTTP-15" || r.Line != place {
+			t.Errorf("cut short in %q: got %s in line %d, want HTTP-15 in line %d", rest, r.Rule, r.Line, place)
 		}
 	}
 }

@@ -79,11 +79,9 @@ func (b *body) nextChunk() error {
 	if err != nil {
 		return err
 	}
-	// What follows a semicolon is an extension, which nobody passes on.
-	size, _, _ := bytes.Cut(line, []byte(";"))
-	n, err := strconv.ParseUint(string(size), 16, 32)
-	if err != nil {
-		return bad("HTTP-02", "chunk size is not a hexadecimal number")
+	n, v := chunkSize(line)
+	if v != nil {
+		return v
 	}
 	if b.remain = n; n > 0 {
 		return nil
@@ -106,17 +104,12 @@ func (b *body) emptyLine() error {
 func (b *body) line() ([]byte, error) {
 	c := b.conn
 	for {
-		part := c.in[c.next:c.end]
-		i := bytes.IndexByte(part, '\n')
-		if max(i+1, 0) > maxChunkLine || i < 0 && len(part) > maxChunkLine {
-			return nil, bad("HTTP-02", "chunk line too long")
+		line, n, v := chunkLine(c.in[c.next:c.end])
+		if v != nil {
+			return nil, v
 		}
-		if i >= 0 {
-			c.next += i + 1
-			line, violation := plain(part[:i+1])
-			if violation != nil {
-				return nil, violation
-			}
+		if n > 0 {
+			c.next += n
 			return line, nil
 		}
 		if err := b.invite(); err != nil {
@@ -126,6 +119,31 @@ func (b *body) line() ([]byte, error) {
 			return nil, cut(err)
 		}
 	}
+}
+
+// chunkLine returns the line of the chunked coding that b begins with, without
+// its end, and its length with that; no length while the end is missing.
+func chunkLine(b []byte) (line []byte, n int, err *violation) {
+	i := bytes.IndexByte(b, '\n')
+	switch {
+	case i >= maxChunkLine, i < 0 && len(b) > maxChunkLine:
+		return nil, 0, bad("HTTP-02", "chunk line too long")
+	case i < 0:
+		return nil, 0, nil
+	}
+	line, err = plain(b[:i+1])
+	return line, i + 1, err
+}
+
+// chunkSize reads the line before a chunk. What follows a semicolon is an
+// extension, which nobody passes on.
+func chunkSize(line []byte) (uint64, *violation) {
+	size, _, _ := bytes.Cut(line, []byte(";"))
+	n, err := strconv.ParseUint(string(size), 16, 32)
+	if err != nil {
+		return 0, bad("HTTP-02", "chunk size is not a hexadecimal number")
+	}
+	return n, nil
 }
 
 // invite tells a client that waits for it to send its body (RFC 9110, section

@@ -5,8 +5,8 @@ import (
 	"net/http"
 )
 
-// A HeadError says why a connection would end at a head that was captured. It
-// never quotes the head.
+// A HeadError says why a connection would end at lines that were captured. It
+// never quotes them.
 type HeadError struct {
 	Rule   string // of security.md
 	Offset int    // of the line
@@ -39,4 +39,21 @@ func ReadHead(b []byte, limit int) (r *http.Request, size int, err error) {
 	r = new(http.Request)
 	h.fill(r, string(b[:h.size]))
 	return r, h.size, nil
+}
+
+// ReadChunkLine reads the line before a chunk that b begins with by the rules of
+// a connection, and returns the size of the chunk, which begins at b[line:]. The
+// error is a *HeadError.
+func ReadChunkLine(b []byte) (size uint64, line int, err error) {
+	text, line, v := chunkLine(b)
+	if v == nil && line == 0 {
+		return 0, 0, &HeadError{Rule: "HTTP-15", Offset: len(b), Msg: "the body is cut short: its last chunk is missing"}
+	}
+	if v == nil {
+		size, v = chunkSize(text)
+	}
+	if v != nil {
+		return 0, 0, &HeadError{Rule: v.rule, Msg: v.msg}
+	}
+	return size, line, nil
 }
