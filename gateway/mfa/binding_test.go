@@ -80,7 +80,8 @@ func TestBinding(t *testing.T) {
 	}
 }
 
-// pair returns two parties that differ in user, in application, or in address.
+// pair returns two users who ask for the same application from the same address,
+// for another application, or from another address.
 func (s *site) pair(i int) (a, b *party) {
 	user := func(n int) string { return fmt.Sprintf("%08x-0000-4000-8000-%012x", i, n) }
 	a = &party{user: user(1), app: payroll, address: netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})}
@@ -137,9 +138,17 @@ func (s *site) interleave(a, b *party, m *policy.MFA, order []int, crossed, comp
 		if err := s.nodes[i].Decide(ctx, p.user, p.id, mfa.Decision{Verdict: mfa.Approve, Number: p.number, Factor: passkey(p.user)}); err != nil {
 			continue
 		}
-		// The other is no further: what it retries for does not pass.
+		// The other is no further: what it retries for does not pass, nor what
+		// the user asks for in its place.
+		tries := []*party{{user: p.user, app: other.app, address: other.address}}
 		if i == 0 {
-			r := other.request(s, m)
+			tries = append(tries, other)
+		}
+		for _, try := range tries {
+			if try.user == p.user && try.app == p.app && try.address == p.address {
+				continue // its own
+			}
+			r := try.request(s, m)
 			r.Start = time.Now().Add(-mfa.MaxHold)
 			if now(s.nodes[2], r).err == nil {
 				crossed.Add(1)
