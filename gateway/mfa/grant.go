@@ -293,58 +293,6 @@ func fresh(f factor.Proof, user string, now time.Time) bool {
 	return f.User == user && f.Kind.Factors() != 0 && age >= -skew && age <= freshFor
 }
 
-// ErrNoGrant says that there is no such grant of the user.
-var ErrNoGrant = errors.New("no such grant")
-
-// Revoke ends a grant of the user, on all gateways within a second.
-func (s *Service) Revoke(ctx context.Context, user, id string) error {
-	return s.revoke(ctx, grantsKey(user), func(k state.Key) bool {
-		parts := k.Parts()
-		return parts[len(parts)-1] == id
-	})
-}
-
-// RevokeAll ends all grants of the user, and returns no ErrNoGrant.
-func (s *Service) RevokeAll(ctx context.Context, user string) error {
-	err := s.revoke(ctx, grantsKey(user), func(state.Key) bool { return true })
-	if errors.Is(err, ErrNoGrant) {
-		return nil
-	}
-	return err
-}
-
-// revoke deletes the chosen records, read from the store and not from a copy. A
-// use that changes one meanwhile does not save it.
-func (s *Service) revoke(ctx context.Context, prefix state.Key, chosen func(state.Key) bool) error {
-	ctx, done := context.WithTimeout(ctx, state.Deadline)
-	defer done()
-	for found := false; ; {
-		records, err := s.c.Store.List(ctx, prefix)
-		if err != nil {
-			return fmt.Errorf("revoke grants: %w", err)
-		}
-		again := false
-		for _, r := range records {
-			if !chosen(r.Key) {
-				continue
-			}
-			found = true
-			err := s.c.Store.Delete(ctx, r.Key, r.Revision)
-			if err != nil && !errors.Is(err, state.ErrConflict) {
-				return fmt.Errorf("revoke a grant: %w", err)
-			}
-			again = again || err != nil
-		}
-		switch {
-		case again:
-		case found:
-			return nil
-		default:
-			return ErrNoGrant
-		}
-	}
-}
-
 // A Place is where a request with the right password came from that owed a
 // second factor.
 type Place struct {

@@ -240,6 +240,22 @@ func TestRevoke(t *testing.T) {
 	})
 }
 
+// So is what was approved for a client's next try.
+func TestRevokeApproved(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t, 2, nil, nil)
+		want(t, "nobody answered", <-start(s.nodes[0], s.request(hold)), refusal.SecondFactorApprove)
+		s.answer(s.nodes[1], alice, approve(alice))
+		if err := s.nodes[1].RevokeAll(t.Context(), bob); err != nil {
+			t.Errorf("bob's: %v", err)
+		}
+		if err := s.nodes[1].RevokeAll(t.Context(), alice); err != nil {
+			t.Fatal(err)
+		}
+		want(t, "the retry", now(s.nodes[0], s.unwaiting(s.request(hold))), refusal.SecondFactorApprove)
+	})
+}
+
 // "Not me" closes the address to the user for an hour, ends grants and alarms.
 func TestNotMe(t *testing.T) {
 	bubble(t, func(t *testing.T) {
