@@ -133,7 +133,9 @@ func TestFindAccount(t *testing.T) {
 		{"nobody banned", alice.UPN, func(*gate) error { return nil }, nil},
 		{"nobody", "nobody@contoso.example", func(*gate) error { return nil }, account.ErrUnknown},
 		{"the user", alice.UPN, func(g *gate) error { return g.guard.BanUser(context.Background(), alice.ID, hold) }, account.ErrUnknown},
-		{"the address", alice.UPN, func(g *gate) error { return g.guard.BanSource(context.Background(), netip.PrefixFrom(here[0], 32), hold) }, account.ErrUnknown},
+		{"the address", alice.UPN, func(g *gate) error {
+			return g.guard.BanSource(context.Background(), netip.PrefixFrom(here[0], 32), hold)
+		}, account.ErrUnknown},
 		{"another address", alice.UPN, func(g *gate) error { return g.guard.BanSource(context.Background(), netip.PrefixFrom(there, 32), hold) }, nil},
 	} {
 		atFresh(t, c.name, func(t *testing.T) {
