@@ -335,6 +335,7 @@ func (v *Verifier) signIn(ctx context.Context, user, id string, response []byte,
 			return p, err
 		}
 	}
+	cloned := ""
 	err = v.change(ctx, user, func(e *enrolment, now time.Time) (bool, error) {
 		k := e.passkey(said.RawID)
 		if k == nil {
@@ -345,6 +346,7 @@ func (v *Verifier) signIn(ctx context.Context, user, id string, response []byte,
 			return false, wrong(err)
 		}
 		if credential.Authenticator.CloneWarning {
+			cloned = k.ID
 			told, err := e.tell(Cloned, &k.bound, from, now)
 			return told, errors.Join(ErrCloned, err)
 		}
@@ -352,6 +354,9 @@ func (v *Verifier) signIn(ctx context.Context, user, id string, response []byte,
 		p = Proof{User: user, Kind: Passkey, Authenticator: k.ID, UV: said.Response.AuthenticatorData.Flags.HasUserVerified(), At: now}
 		return true, nil
 	})
+	if errors.Is(err, ErrCloned) {
+		v.log.Error("a passkey may have been copied: it counts fewer uses than were seen of it", "user", user, "authenticator", cloned, "address", from.Address.String())
+	}
 	return p, err
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -237,7 +238,11 @@ func TestPasskeyChallenge(t *testing.T) {
 // user is told.
 func TestPasskeyCloned(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := newSite(t, 1, nil, withPasskeys)
+		var log bytes.Buffer
+		s := newSite(t, 1, nil, func(c *factor.Config) {
+			withPasskeys(c)
+			c.Log = slog.New(slog.NewTextHandler(&log, nil))
+		})
 		v := s.nodes[0]
 		d := newDevice(t, v, alice)
 		for _, c := range []struct {
@@ -247,6 +252,9 @@ func TestPasskeyCloned(t *testing.T) {
 			if _, err := d.signIn(t, v, alice, answer{count: c.count}); !errors.Is(err, c.want) {
 				t.Errorf("count %d: got %v, want %v", c.count, err, c.want)
 			}
+		}
+		if got := strings.Count(log.String(), "a passkey may have been copied"); got != 3 || !strings.Contains(log.String(), "user="+alice+" authenticator="+d.id) {
+			t.Errorf("%d lines in the log: %s", got, log.String())
 		}
 		if got, want := s.whats(), "bound cloned cloned cloned"; got != want {
 			t.Errorf("the user was told %q, want %q", got, want)
