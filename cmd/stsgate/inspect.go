@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -102,6 +103,9 @@ func (v *inspect) inspection(c *console) (*inspection, error) {
 	if v.Request == "" {
 		return x, nil
 	}
+	if v.Request == "-" && v.File == "-" {
+		return nil, errors.New("--request: standard input is the message")
+	}
 	raw, err := readMessage(c, v.Request)
 	if err != nil {
 		return nil, fmt.Errorf("--request: %w", err)
@@ -110,7 +114,7 @@ func (v *inspect) inspection(c *console) (*inspection, error) {
 	x.asked.inspect(v.Request, raw)
 	x.secrets = x.asked.secrets
 	if f := &x.asked.found; f.Kind != kindRST || f.RequestType == "" {
-		return nil, fmt.Errorf("--request: %s is no request that can be read: %s", v.Request, f.Message)
+		return nil, fmt.Errorf("--request: %s is no request that can be read: %s", v.Request, cmp.Or(f.Message, "its kind is "+f.Kind))
 	}
 	return x, nil
 }

@@ -158,7 +158,8 @@ func TestInspectUsage(t *testing.T) {
 		{[]string{"--cert", message, answer}, "--cert: "},
 		{[]string{"--request", "nothing.xml", answer}, "--request: open nothing.xml"},
 		{[]string{"--request", broken, answer}, "--request: " + broken + " is no request that can be read: document is cut short"},
-		{[]string{"--request", answer, answer}, "is no request that can be read"},
+		{[]string{"--request", answer, answer}, answer + " is no request that can be read: its kind is rstr"},
+		{[]string{"--request", "-", "-"}, "--request: standard input is the message"},
 		{[]string{"--password", message}, "unknown flag --password"},
 		{[]string{writeFile(t, "answer.http", "HTTP/1.1 200 OK\r\n\r\n<a/>")}, "an HTTP answer; give its body alone"},
 	} {
