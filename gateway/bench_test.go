@@ -46,7 +46,7 @@ func benchmarkExchange(b *testing.B, g *gate, message []byte) {
 }
 
 func BenchmarkExchangeForward(b *testing.B) {
-	answer := relatesTo.ReplaceAll(current(testdata.Message(b, "rstr/adfs-13-saml11.xml")), nil)
+	answer := relatesTo.ReplaceAll(current(testdata.Message(b, "rstr/adfs-13-saml11.xml")), []byte("<a:RelatesTo>urn:uuid:of-the-request</a:RelatesTo>"))
 	g := newGate(b, func(c *gateway.Config) {
 		c.Audit, c.Forwarder, c.Guard = openAudit(b, "/dev/null"), replay(answer), newLooseGuard(b)
 	})

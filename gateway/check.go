@@ -87,7 +87,9 @@ func CheckAnswer(r *wstrust.Request, a *wstrust.Answer) error {
 	switch {
 	case a.SOAP != r.SOAP:
 		return refusal.New(refusal.AnswerUnreadable, "the farm answered in SOAP %s", a.SOAP)
-	case a.RelatesTo != "" && a.RelatesTo != r.MessageID:
+	case a.RelatesTo == "" && r.MessageID != "":
+		return refusal.New(refusal.AnswerMismatch, "the farm's answer does not say which message it relates to")
+	case a.RelatesTo != r.MessageID:
 		return refusal.New(refusal.AnswerMismatch, "the farm's answer relates to another message")
 	case a.AppliesTo != "" && a.AppliesTo != r.AppliesTo:
 		return refusal.New(refusal.AnswerMismatch, "the farm's answer applies to %q", a.AppliesTo)
@@ -95,7 +97,7 @@ func CheckAnswer(r *wstrust.Request, a *wstrust.Answer) error {
 		return refusal.New(refusal.AnswerMismatch, "the farm's token is encrypted, and its answer does not say what it applies to")
 	case a.Encrypted:
 		return nil
-	case !slices.Contains(a.Assertion.Audiences, r.AppliesTo):
+	case !slices.Equal(a.Assertion.Audiences, []string{r.AppliesTo}):
 		return refusal.New(refusal.AnswerMismatch, "the farm's token is for the audiences %q", a.Assertion.Audiences)
 	}
 	return checkConfirmation(r, &a.Assertion)

@@ -28,13 +28,10 @@ rules: [{name: all, match: everyone, allow: {}}]
 	atFresh(t, "", func(t *testing.T) {
 		g := newGate(t, nil)
 		first, second := g.live.Load(), load(t, open)
-		sealed := relatesTo.ReplaceAll(testdata.Message(t, "rstr/adfs-13-encrypted.xml"), nil)
-		sealed = []byte(strings.ReplaceAll(string(sealed), "https://cloud.contoso.example/saml/metadata", cloud))
+		sealed := []byte(strings.ReplaceAll(string(testdata.Message(t, "rstr/adfs-13-encrypted.xml")), "https://cloud.contoso.example/saml/metadata", cloud))
 		// The second would let the encrypted answer pass.
 		g.directory.before = func() { g.live.Store(second) }
-		g.farm.forward = func(_ context.Context, r *wstrust.Request, _ wstrust.Origin) (*wstrust.Answer, error) {
-			return readAnswer(bytes.Clone(sealed), r)
-		}
+		g.farm.answers(sealed)
 		g.ask(modern, nil)
 		time.Sleep(later)
 		g.ask(modern, nil)

@@ -45,7 +45,7 @@ func (f *farm) Forward(ctx context.Context, r *wstrust.Request, o wstrust.Origin
 // answers makes the farm answer with these bytes.
 func (f *farm) answers(message []byte) {
 	f.forward = func(_ context.Context, r *wstrust.Request, _ wstrust.Origin) (*wstrust.Answer, error) {
-		return readAnswer(bytes.Clone(message), r)
+		return readAnswer(related(message, r), r)
 	}
 }
 
@@ -84,6 +84,16 @@ func readAnswer(message []byte, r *wstrust.Request) (*wstrust.Answer, error) {
 
 var relatesTo = regexp.MustCompile(`<a:RelatesTo>[^<]*</a:RelatesTo>`)
 
+// related returns the message as an answer to r: one that has a message id.
+func related(message []byte, r *wstrust.Request) []byte {
+	const action = "</a:Action>"
+	relation := ""
+	if r.MessageID != "" {
+		relation = "<a:RelatesTo>" + r.MessageID + "</a:RelatesTo>"
+	}
+	return bytes.Replace(relatesTo.ReplaceAll(message, nil), []byte(action), []byte(action+relation), 1)
+}
+
 // current moves the times of an answer of testdata from fresh to now.
 func current(message []byte) []byte {
 	for _, t := range []string{"2026-03-02T08:00:01.234Z", "2026-03-02T09:00:01.234Z"} {
@@ -100,16 +110,8 @@ func answerTo(t testing.TB, r *wstrust.Request) []byte {
 	if r.Version == wstrust.V2005 {
 		name = "rstr/adfs-2005-saml11.xml"
 	}
-	relation := ""
-	if r.MessageID != "" {
-		relation = "<a:RelatesTo>" + r.MessageID + "</a:RelatesTo>"
-	}
-	s := relatesTo.ReplaceAllLiteralString(string(current(testdata.Message(t, name))), "")
-	return []byte(strings.NewReplacer(
-		"</a:Action>", "</a:Action>"+relation,
-		cloud, r.AppliesTo,
-		soap.NSSOAP12, r.SOAP.Namespace(),
-	).Replace(s))
+	s := string(related(current(testdata.Message(t, name)), r))
+	return []byte(strings.NewReplacer(cloud, r.AppliesTo, soap.NSSOAP12, r.SOAP.Namespace()).Replace(s))
 }
 
 // assertion stands for what an issuer signs; its id is found by grep.

@@ -349,7 +349,7 @@ func TestEncryptedNeedsDirectory(t *testing.T) {
 
 // encrypted is an answer of the farm's whose token nobody can read.
 func encrypted(t *testing.T) []byte {
-	return current(relatesTo.ReplaceAll(testdata.Message(t, "rstr/adfs-13-encrypted.xml"), nil))
+	return current(testdata.Message(t, "rstr/adfs-13-encrypted.xml"))
 }
 
 // MFA-16: what is approved when the client has gone is released to nobody.

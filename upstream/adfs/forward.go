@@ -197,8 +197,8 @@ func (c *conn) forward(ctx context.Context, s *scratch, r *wstrust.Request) (*ws
 // is released is the gateway's to judge; where it does not fit, its connection
 // is out of step either way.
 func fits(a *wstrust.Answer, r *wstrust.Request) bool {
-	return (a.RelatesTo == "" || a.RelatesTo == r.MessageID) && (a.AppliesTo == "" || a.AppliesTo == r.AppliesTo) &&
-		(a.Encrypted || slices.Contains(a.Assertion.Audiences, r.AppliesTo))
+	return a.RelatesTo == r.MessageID && (a.AppliesTo == "" || a.AppliesTo == r.AppliesTo) &&
+		(a.Encrypted || slices.Equal(a.Assertion.Audiences, []string{r.AppliesTo}))
 }
 
 // exchange writes the request and reads the answer, in this goroutine. The
