@@ -46,6 +46,27 @@ func TestSessionRestsOnItsFactor(t *testing.T) {
 	}
 }
 
+// A phone shows digits for a code of digits, and letters once there are codes with
+// letters.
+func TestKeysOfAPhone(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *site) {
+		b := s.signedIn("alice", alice)
+		digits := func() bool {
+			o := s.browser()
+			return strings.Contains(between(o.password("alice").body, `name="code"`, ">"), `inputmode="numeric"`)
+		}
+		if !digits() {
+			t.Error("letters for the code of an app")
+		}
+		if a := b.post("/devices/recovery-codes"); a.status != http.StatusOK {
+			t.Fatalf("%d %s", a.status, a.text())
+		}
+		if digits() {
+			t.Error("digits for a recovery code")
+		}
+	})
+}
+
 // MFA-13: who signs in with a recovery code is led to what replaces it, and the
 // session lasts when new ones are made.
 func TestAfterARecoveryCode(t *testing.T) {
