@@ -133,7 +133,7 @@ func (v *Verifier) List(ctx context.Context, user string) ([]Authenticator, erro
 	return e.list(), nil
 }
 
-// Past returns what the user had, the latest hundred (MFA-12). Audit has all.
+// Past returns what the user had, the latest hundred at most (MFA-12). Audit has all.
 func (v *Verifier) Past(ctx context.Context, user string) ([]Authenticator, error) {
 	e, _, err := v.read(ctx, user)
 	if err != nil {

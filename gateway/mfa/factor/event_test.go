@@ -108,6 +108,32 @@ func TestPast(t *testing.T) {
 	})
 }
 
+// What a user had before leaves room for what the user has, however long names
+// are: the record can always be written, and a code be spent.
+func TestPastLeavesRoom(t *testing.T) {
+	long := strings.Repeat("<", 64) // each is six bytes in JSON
+	bubble(t, func(t *testing.T) {
+		s := newSite(t, 1, nil, withPasskeys)
+		v := s.nodes[0]
+		for range 10 {
+			newDevice(t, v, alice)
+		}
+		for range 120 {
+			a := enrol(t, v, alice)
+			for _, has := range must(v.List(t.Context(), alice))(t) {
+				if err := v.Rename(t.Context(), alice, has.ID, long); has.ID == a.id && err != nil {
+					t.Fatal(err)
+				}
+			}
+			time.Sleep(time.Minute)
+		}
+		past := must(v.Past(t.Context(), alice))(t)
+		if n := len(past); n < 50 || past[n-1].Label != long || time.Since(past[n-1].Unbound) > 2*time.Minute {
+			t.Errorf("%d are left of what she had", n)
+		}
+	})
+}
+
 // MFA-12: a change whose notice cannot be queued is made and told later, also by
 // another gateway after this one ended, with the same ID; when too many wait,
 // nothing is changed that must be told.

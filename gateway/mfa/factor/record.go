@@ -54,7 +54,7 @@ type past struct {
 	By      Source    `json:"by,omitzero"`
 }
 
-// mostPast is how many are kept with the user. All are in the audit.
+// mostPast is how many are kept with the user at most. All are in the audit.
 const mostPast = 100
 
 // key is where the user's record stands.
@@ -80,7 +80,17 @@ func parse(value []byte) (*enrolment, error) {
 	return e, nil
 }
 
-func (e *enrolment) encode() ([]byte, error) { return json.Marshal(e) }
+// encode writes a record that fits into the store: what the user had longest ago
+// gives way to what the user has.
+func (e *enrolment) encode() ([]byte, error) {
+	for {
+		value, err := json.Marshal(e)
+		if err != nil || len(value) <= state.MaxValue || len(e.Past) == 0 {
+			return value, err
+		}
+		e.Past = e.Past[(len(e.Past)+7)/8:]
+	}
+}
 
 // all are the parts that all authenticators have.
 func (e *enrolment) all() []*bound {
