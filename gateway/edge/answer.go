@@ -123,9 +123,9 @@ func (a *answer) Rest() {
 
 // Later has the handler return without an answer, after the request's body was
 // read. When wake was called, or the client has gone away, next goes on in its
-// place; it answers or calls Later again. Meanwhile the request rests, and takes no more memory than an idle
-// connection beside what next keeps. wake never blocks, and may be called at any
-// time and more than once.
+// place; it answers or calls Later again. Meanwhile the request rests, and takes
+// no more memory than an idle connection beside what next keeps. wake never
+// blocks, and may be called at any time and more than once.
 func (a *answer) Later(next func()) (wake func()) {
 	if !a.x.body.whole() {
 		panic("edge: Later before the body was read")

@@ -3,6 +3,7 @@ package soap_test
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -149,6 +150,57 @@ func TestTimeIsLinear(t *testing.T) {
 			t.Errorf("64 KiB take %.1f times as long as 4 KiB", least)
 		})
 	}
+}
+
+// DOS-04: names that share a place in a table of names cost no more than others,
+// be it by Java's hash of strings or by what the vocabulary looks at.
+func TestCollidingNames(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	others := attributesNamed(func(int) string {
+		b := make([]byte, 22)
+		for i := range b {
+			b[i] = byte('a' + random.IntN(26))
+		}
+		return string(b)
+	})
+	for by, name := range map[string]func(i int) string{
+		"Java": func(i int) (s string) {
+			for bit := range 11 {
+				s += []string{"Aa", "BB"}[i>>bit&1]
+			}
+			return s
+		},
+		"the vocabulary": func(i int) string {
+			b := []byte(strings.Repeat("e", 22))
+			for bit, at := range []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12} { // where it does not look
+				b[at] += byte(i >> bit & 1)
+			}
+			return string(b)
+		},
+	} {
+		least, src := math.Inf(1), attributesNamed(name)
+		for range 5 { // a busy machine slows either down
+			least = min(least, float64(fastest(src, soap.Answer))/float64(fastest(others, soap.Answer)))
+		}
+		if least > slack*1.5 {
+			t.Errorf("names that collide by %s take %.1f times as long as others", by, least)
+		}
+	}
+}
+
+// attributesNamed returns a document with 2,048 attributes.
+func attributesNamed(name func(i int) string) []byte {
+	const names, perTag = 2048, 32
+	var b strings.Builder
+	b.WriteString("<e>")
+	for i := 0; i < names; i += perTag {
+		b.WriteString("<f")
+		for k := range perTag {
+			b.WriteString(" " + name(i+k) + "=''")
+		}
+		b.WriteString("/>")
+	}
+	return []byte(b.String() + "</e>")
 }
 
 // fastest returns the least time that a scan takes, of some.

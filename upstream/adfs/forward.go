@@ -29,10 +29,10 @@ var (
 // An error at a node is a *wstrust.NodeError around its cause: a
 // *wstrust.Fault when the farm refused; wstrust.ErrDown when no node took the
 // request, its signing keys are not known, the connection broke, or the farm
-// failed with another status than 200 and 500; wstrust.ErrSlow when the answer was not complete in time; a
-// *wstrust.Error or *soap.Error when it cannot be read; wstrust.ErrUntrusted
-// when its token is not signed by a key of the farm; and ctx's error when ctx
-// ended first.
+// failed with another status than 200 and 500; wstrust.ErrSlow when the answer
+// was not complete in time; a *wstrust.Error or *soap.Error when it cannot be
+// read; wstrust.ErrUntrusted when its token is not signed by a key of the farm;
+// and ctx's error when ctx ended first.
 func (f *Farm) Forward(ctx context.Context, r *wstrust.Request, origin wstrust.Origin) (*wstrust.Answer, error) {
 	s := f.acquire()
 	defer f.release(s)
