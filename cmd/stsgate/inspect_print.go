@@ -136,14 +136,14 @@ var userInformation = regexp.MustCompile(`//[^/?#@\s]*@`)
 // it where it repeats a password that is known.
 func (x *inspection) shown(s string) string {
 	for _, secret := range x.secrets {
-		if strings.Contains(s, secret) {
+		if s == secret || len(secret) >= shortest && strings.Contains(s, secret) {
 			return "withheld, it repeats the password"
 		}
 	}
 	return clipped(userInformation.ReplaceAllString(s, "//…@"))
 }
 
-// shortest is the fewest characters of a password that is looked for in texts:
+// shortest is the fewest bytes of a password that is looked for within texts:
 // shorter ones stand in many by chance.
 const shortest = 4
 
@@ -154,7 +154,7 @@ func (x *inspection) learn(d *soap.Document) {
 		if all[i].Name.Local != "Password" {
 			continue
 		}
-		if secret, err := d.Text(&all[i]); err == nil && len(secret) >= shortest {
+		if secret, err := d.Text(&all[i]); err == nil && secret != "" {
 			x.secrets = append(x.secrets, secret)
 		}
 	}
