@@ -58,6 +58,7 @@ func newFactored(t *testing.T, text string, change func(*gateway.Config), tune .
 		Store: store, Portal: approvePage, Separator: ",", DefaultHold: mfa.DefaultHold, Factors: f.factors,
 		Knock: func(knock.Prompt) { f.prompts.Add(1) }, Families: []string{"unknown"}, Metrics: prometheus.NewRegistry(), Log: log,
 	}
+	c.Forget = func(ctx context.Context, user string, a netip.Addr) error { return f.guard.Forget(ctx, user, a) }
 	for _, change := range tune {
 		change(&c)
 	}
@@ -355,6 +356,28 @@ func TestSharedAddressDoesNotBind(t *testing.T) {
 		f.ask(modern, nil)
 		if r := f.record(); r["event.reason"] != "second-factor" {
 			t.Errorf("got %v: %v", r["event.reason"], r["error.message"])
+		}
+	})
+}
+
+// MFA-07: an address that a user disowns is familiar no more, although the user
+// was taken in and approved a sign-in from there.
+func TestDisownedIsUnfamiliar(t *testing.T) {
+	atFresh(t, "", func(t *testing.T) {
+		f := newFactored(t, asking("hold"), nil)
+		done := f.start(modern.post(modern.query(typed("urn:payroll", password))))
+		f.approve(t, "")
+		<-done
+		time.Sleep(time.Second)
+		if familiar, err := f.guard.Familiar(alice.ID, here); !familiar || err != nil {
+			t.Fatalf("familiar %v, %v (%v)", familiar, err, f.last()["event.reason"])
+		}
+		if err := f.mfa.NotMe(t.Context(), knock.Recipient{ID: alice.ID}, alice.ID, here[0], "payroll", ""); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if familiar, err := f.guard.Familiar(alice.ID, here); familiar || err != nil {
+			t.Errorf("still familiar: %v, %v", familiar, err)
 		}
 	})
 }

@@ -141,7 +141,7 @@ func (m *keeper) openMFA(c *config.Config, p *parts, store state.Store, clock fu
 		return err
 	}
 	f.Notify, m.country = m.happened, p.country
-	s.Knock, s.Notify, s.Know = m.knock.Knock, m.knock.Notify, m.knock.Know
+	s.Knock, s.Notify, s.Know, s.Forget = m.knock.Knock, m.knock.Notify, m.knock.Know, m.guard.Forget
 	if portal != "" {
 		f.RPID, f.Origin = c.Portal.Host, portal
 	}

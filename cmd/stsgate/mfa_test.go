@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -41,6 +42,31 @@ func TestKeeperWiring(t *testing.T) {
 	known, err := m.records.List(t.Context(), state.Notices.Key("who"))
 	if err != nil || len(known) != 1 || !strings.Contains(string(known[0].Value), "a@mail.example") {
 		t.Errorf("known: %v, %v", known, err)
+	}
+}
+
+// MFA-07: an address that a user disowns is forgotten by the guard.
+func TestKeeperForgets(t *testing.T) {
+	c, log := config.Defaults(), slog.New(slog.DiscardHandler)
+	c.State, c.Portal = nil, nil
+	m, err := openKeeper(c, &parts{mfa: &mfaParts{}}, func() error { return nil }, prometheus.NewRegistry(), log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.close()
+	const user = "0f8fad5b-d9cb-469f-a165-70867728950e"
+	there := netip.MustParseAddr("198.51.100.9")
+	familiar := func(want bool) bool {
+		return eventually(patience, func() bool {
+			got, err := m.guard.Familiar(user, []netip.Addr{there})
+			return err == nil && got == want
+		})
+	}
+	if err := m.guard.Learn(t.Context(), user, []netip.Addr{there}); err != nil || !familiar(true) {
+		t.Fatalf("not learned: %v", err)
+	}
+	if err := m.mfa.NotMe(t.Context(), knock.Recipient{ID: user}, user, there, "payroll", ""); err != nil || !familiar(false) {
+		t.Errorf("not forgotten: %v", err)
 	}
 }
 

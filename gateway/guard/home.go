@@ -2,8 +2,12 @@ package guard
 
 import (
 	"context"
+	"errors"
 	"net/netip"
+	"slices"
 	"time"
+
+	"stsgate/gateway/state"
 )
 
 // homeFor is for how long an address stays familiar without another sign-in
@@ -28,6 +32,30 @@ func (g *Guard) Learn(ctx context.Context, user string, addresses []netip.Addr) 
 		}
 	}
 	return nil
+}
+
+// Forget makes an address unfamiliar to a user, on all gateways within a second.
+// What another gateway only keeps in memory of sign-ins that passed stays there, and
+// no rule asks about that.
+func (g *Guard) Forget(ctx context.Context, user string, address netip.Addr) error {
+	ctx, done := state.Bound(ctx)
+	defer done()
+	for _, s := range g.sourcesOf([]netip.Addr{address}) {
+		g.left(user, s.address)
+		if err := g.remove(ctx, homeKey(user, s.address)); err != nil && !errors.Is(err, ErrNothing) {
+			return err
+		}
+	}
+	return nil
+}
+
+// left forgets in memory that a user came from an address.
+func (g *Guard) left(user string, address netip.Prefix) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if p := g.people.get(user); p != nil {
+		p.homes = slices.DeleteFunc(p.homes, func(h netip.Prefix) bool { return h == address })
+	}
 }
 
 // Familiar tells whether the user has signed in with two factors from every one

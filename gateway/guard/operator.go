@@ -209,15 +209,16 @@ func parseBan(r state.Record) (Closed, error) {
 
 // UnbanUser and UnbanSource remove a ban. ErrNothing is that there is none.
 func (g *Guard) UnbanUser(ctx context.Context, user string) error {
-	return g.unban(ctx, userBanKey(user))
+	return g.remove(ctx, userBanKey(user))
 }
 
 // UnbanSource is UnbanUser for a prefix.
 func (g *Guard) UnbanSource(ctx context.Context, p netip.Prefix) error {
-	return g.unban(ctx, sourceBanKey(p))
+	return g.remove(ctx, sourceBanKey(p))
 }
 
-func (g *Guard) unban(ctx context.Context, key state.Key) error {
+// remove removes a record. ErrNothing is that there is none.
+func (g *Guard) remove(ctx context.Context, key state.Key) error {
 	r, err := g.store.Get(ctx, key)
 	if errors.Is(err, state.ErrNotFound) {
 		return ErrNothing

@@ -243,8 +243,9 @@ func (s *Service) judge(a *approval, user string, d Decision, now time.Time) (ou
 }
 
 // NotMe closes an address to a user who says that a sign-in from there was
-// somebody else's: for an hour, on all gateways within a second. It ends all
-// grants of the user, alarms, and tells the user. The zero Addr closes none.
+// somebody else's: for an hour, on all gateways within a second. It is familiar no
+// more. It ends all grants of the user, alarms, and tells the user. The zero Addr
+// closes none.
 func (s *Service) NotMe(ctx context.Context, to knock.Recipient, user string, address netip.Addr, application, place string) error {
 	s.metrics.alarms.Inc()
 	s.c.Log.Error("a user says that a sign-in with the right password was somebody else's", "user", user, "address", address.String(), "application", application)
@@ -255,6 +256,11 @@ func (s *Service) NotMe(ctx context.Context, to knock.Recipient, user string, ad
 		})
 		if err != nil {
 			return fmt.Errorf("close the address: %w", err)
+		}
+		if s.c.Forget != nil {
+			if err := s.c.Forget(ctx, user, address); err != nil {
+				return fmt.Errorf("forget the address: %w", err)
+			}
 		}
 	}
 	if err := s.RevokeAll(ctx, user); err != nil {

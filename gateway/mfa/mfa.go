@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -54,6 +55,9 @@ type Config struct {
 	Know func(context.Context, knock.Recipient)
 	// Notify tells a user what happened, durably. Nil tells nobody.
 	Notify func(context.Context, knock.Notice) error
+	// Forget makes an address unfamiliar to a user who says that somebody else was
+	// there, on all gateways. Nil forgets nothing.
+	Forget func(ctx context.Context, user string, address netip.Addr) error
 	// Families are the names of clients' software, for metrics.
 	Families []string
 	Metrics  prometheus.Registerer
