@@ -26,6 +26,9 @@ type grant struct {
 	// Used is when it was used, to noteUse; zero for one made beforehand that
 	// waits for its first use.
 	Used time.Time `json:"used,omitzero"`
+	// Until is when rules took it no more, as they were at the last use that was
+	// noted: to be shown, and to decide nothing.
+	Until time.Time `json:"until,omitzero"`
 }
 
 func (g *grant) proof() Proof {
@@ -42,6 +45,14 @@ func (g *grant) end() time.Time {
 		return idle
 	}
 	return end
+}
+
+// shownUntil is when the grant ends as its user is told.
+func (g *grant) shownUntil() time.Time {
+	if end := g.end(); g.Until.IsZero() || end.Before(g.Until) {
+		return end
+	}
+	return g.Until
 }
 
 // stands tells whether a grant meets a rule for a request from an address. Its
@@ -146,7 +157,7 @@ func (c *claim) note(ctx context.Context, k *kept) error {
 		return nil
 	}
 	next := k.grant
-	next.Used = now
+	next.Used, next.Until = now, next.Factor.At.Add(c.stands)
 	return write(ctx, c.s.c.Store, k.key, k.revision, &next, next.end().Sub(now)+time.Minute)
 }
 
@@ -170,7 +181,7 @@ func (c *claim) remember(ctx context.Context) {
 		if p.Remembered || p.Shape == policy.Grant {
 			continue
 		}
-		g := grant{Application: c.r.Application.Name, Address: address, Shape: p.Shape, Factor: p.Factor, Used: now}
+		g := grant{Application: c.r.Application.Name, Address: address, Shape: p.Shape, Factor: p.Factor, Used: now, Until: p.Factor.At.Add(c.stands)}
 		if err := c.keepGrant(context.WithoutCancel(ctx), g); err != nil {
 			c.s.c.Log.Warn("a second factor is not remembered", "transaction", c.r.Transaction, "err", err)
 		}
@@ -227,7 +238,7 @@ type Grant struct {
 	// Used is when it was used, to 5 minutes; zero for never.
 	Used time.Time
 	// Until is when it ends if it is not used before, and at the latest. Rules
-	// may end it sooner.
+	// that change may end it sooner.
 	Until time.Time
 }
 
@@ -240,13 +251,13 @@ func (s *Service) Grants(user string) ([]Grant, error) {
 	var shown []Grant
 	for _, k := range all {
 		g := &k.grant
-		if !time.Now().Before(g.end()) {
+		if !time.Now().Before(g.shownUntil()) {
 			continue
 		}
 		parts := k.key.Parts()
 		shown = append(shown, Grant{
 			ID: parts[len(parts)-1], Application: g.Application, Address: g.Address, Proof: g.proof(),
-			Made: g.Factor.At, Used: g.Used, Until: g.end(),
+			Made: g.Factor.At, Used: g.Used, Until: g.shownUntil(),
 		})
 	}
 	slices.SortFunc(shown, func(a, b Grant) int { return cmp.Or(b.Made.Compare(a.Made), cmp.Compare(a.ID, b.ID)) })

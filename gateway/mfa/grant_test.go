@@ -101,6 +101,29 @@ func TestGrant(t *testing.T) {
 	})
 }
 
+// The portal shows of a grant until when rules take it, and nothing of one that no
+// rule takes any more.
+func TestGrantShown(t *testing.T) {
+	for remember, shown := range map[time.Duration]bool{0: false, 30 * time.Minute: true} {
+		bubble(t, func(t *testing.T) {
+			s := newSite(t, 2, nil, nil)
+			m := remembering(granted, remember)
+			now(s.nodes[0], s.request(m))
+			s.allow(s.nodes[1], home)
+			made := time.Now()
+			want(t, "the first use", now(s.nodes[0], s.request(m)), passed)
+			synctest.Wait()
+			all, err := s.nodes[1].Grants(alice)
+			if err != nil || (len(all) == 1) != shown {
+				t.Fatalf("remembered for %s: %+v, %v", remember, all, err)
+			}
+			if shown && all[0].Until.Sub(made).Round(time.Minute) != remember {
+				t.Errorf("shown until %s after it was made, want %s", all[0].Until.Sub(made), remember)
+			}
+		})
+	}
+}
+
 // A proof that is remembered stands for the shortest time of all rules, 24
 // hours at the most and an hour without use (MFA-15).
 func TestRemembered(t *testing.T) {
