@@ -1,5 +1,6 @@
 GO       ?= go
 FUZZTIME ?= 20s
+FUZZ     ?= Fuzz
 # The race detector needs a C compiler; without one the tests run all the same.
 RACE     := $(shell command -v gcc >/dev/null 2>&1 && echo -race)
 # What the tests drive: an independent judge of signatures, the baseline of the
@@ -33,8 +34,8 @@ lint:                      ## formatting, vet, staticcheck, known vulnerabilitie
 bench: build               ## Go benchmarks, then the gateway beside nginx
 	$(GO) test -run='^$$' -bench=. -benchmem ./...
 
-fuzz:                      ## each fuzz target for FUZZTIME
-	@grep -rno '^func Fuzz[A-Za-z0-9]*' --include='*_test.go' . | while IFS=: read -r file _ fn; do \
+fuzz:                      ## each fuzz target whose name begins as FUZZ says for FUZZTIME
+	@grep -rnoE '^func ($(FUZZ))[A-Za-z0-9]*' --include='*_test.go' . | while IFS=: read -r file _ fn; do \
 	  $(GO) test "$$(dirname "$$file")" -run='^$$' -fuzz="^$${fn#func }$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=5x || exit 1; done
 
 siege:                     ## slowloris, 1 GiB bodies, bombs and floods beside an honest client, at the gateway and at nginx; two cores
