@@ -3,6 +3,7 @@ package portal_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"stsgate/gateway/mfa"
 	"stsgate/gateway/portal"
 	"stsgate/gateway/refusal"
+	"stsgate/gateway/state"
 	"stsgate/policy"
 )
 
@@ -102,11 +104,15 @@ func TestBrowserPasskey(t *testing.T) {
 	b.press("Sign out", "You are signed out")
 	b.press("Use a passkey instead", "Nothing waits")
 	b.press("Sign out", "You are signed out")
+	s.rename(alice, "alice.maiden@contoso.example") // as she was called when she made it
+	b.press("Use a passkey instead", "That passkey did not work here")
 	b.fill("name", "alice")
 	b.fill("password", pw)
 	b.press("Next", "Confirm that it is you")
 	b.shoot("g-passkey")
 	b.press("Use a passkey", "Nothing waits") // MFA-10: a password has one behind it
+	b.press("Sign out", "You are signed out")
+	b.press("Use a passkey instead", "Nothing waits")
 	b.visit("/devices")
 	b.says("Recovery codes")
 	b.press("Change", "Rename")
@@ -115,6 +121,19 @@ func TestBrowserPasskey(t *testing.T) {
 	b.press("Rename", "My Passkey")
 	b.press("Change", "Rename")
 	b.press("Remove", "The device was removed")
+}
+
+// rename has the portal know a user by a name that the directory has no more.
+func (s *site) rename(user, name string) {
+	s.t.Helper()
+	key := state.Enrolments.Key("portal account", user)
+	r, err := s.store.Get(s.t.Context(), key)
+	if err == nil {
+		_, err = s.store.CompareAndSwap(s.t.Context(), key, r.Revision, fmt.Appendf(nil, `{"name":%q}`, name), 0)
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // The same without scripts: an app, and recovery on another day.

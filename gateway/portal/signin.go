@@ -140,6 +140,11 @@ func (v *visit) proveFactor() error {
 	if err := v.step(proof); err != nil {
 		return err
 	}
+	if proof.Kind == factor.Passkey { // whose user may have another name since it was made
+		if err := v.p.remember(v.ctx(), v.session); err != nil {
+			v.p.c.Log.Warn("a user is not found by a passkey alone", "user", v.session.User.ID, "err", err)
+		}
+	}
 	if proof.Kind == factor.Recovery { // whose other devices may be lost, and codes run out
 		return v.done("/devices", "recovered")
 	}
