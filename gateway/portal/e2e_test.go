@@ -184,6 +184,43 @@ func TestBrowserWithoutScripts(t *testing.T) {
 	b.says("You have 9 left")
 }
 
+// A page that follows what waits, and says what was wrong with a form, is shown
+// anew and the form not sent again.
+func TestBrowserNews(t *testing.T) {
+	s := serve(t)
+	code, err := s.factors.NewBindingCode(t.Context(), alice, office)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := s.open(true)
+	b.visit("/")
+	b.says("Sign in")
+	b.fill("name", "alice")
+	b.fill("password", pw)
+	b.press("Next", "you need a binding code")
+	b.fill("binding", string(code.Bytes()))
+	b.press("Next", "Set up a passkey")
+	b.press("Set up a passkey", "This device now proves that it is you")
+	var number *refusal.Refusal
+	if err := <-s.asks(alice, policy.Challenge, nil); !errors.As(err, &number) {
+		t.Fatalf("a challenge: %v", err)
+	}
+	b.says("Number that your program shows")
+	b.fill("number", strings.Map(func(c rune) rune { return '0' + (c-'0'+1)%10 }, number.Number))
+	b.press("Approve", "One more wrong number")
+	all, err := s.mfa.Pending(t.Context(), alice)
+	if err != nil || len(all) != 1 {
+		t.Fatalf("%d wait, %v", len(all), err)
+	}
+	if err := s.mfa.Decide(t.Context(), alice, all[0].ID, mfa.Decision{}); err != nil { // in another browser
+		t.Fatal(err)
+	}
+	b.says("Nothing waits for you")
+	if n := strings.Count(s.acted(), "approve"); n != 2 {
+		t.Errorf("the form was sent %d times: %s", n/2, s.acted())
+	}
+}
+
 // A browser that does not know what passkeys need says so, and takes an app.
 func TestBrowserTooOld(t *testing.T) {
 	s := serve(t)

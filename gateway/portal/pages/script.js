@@ -59,15 +59,16 @@ if (window.Intl && Intl.DisplayNames) {
 
 // What waits has changed: show it, unless the user is typing.
 const feed = document.body.dataset.events;
+const anew = () => location.replace("/"); // to reload might send a form again
 if (feed) {
   const events = new EventSource(feed);
   events.addEventListener("waiting", e => {
     if (leaving || e.data === document.body.dataset.seen) return;
     const typing = [...document.querySelectorAll("main input:not([type=hidden])")].some(i => i.value);
-    if (!typing) location.reload();
+    if (!typing) anew();
     else document.getElementById("news").hidden = false;
   });
-  events.addEventListener("end", () => { events.close(); location.reload(); });
+  events.addEventListener("end", () => { events.close(); anew(); });
   events.addEventListener("error", () => {
     if (events.readyState === EventSource.CLOSED) document.getElementById("still").hidden = false;
   });
