@@ -221,6 +221,46 @@ func TestBrowserNews(t *testing.T) {
 	}
 }
 
+// A passkey does not send a form whose number is missing, which would count as a
+// wrong one.
+func TestBrowserNumberIsDue(t *testing.T) {
+	s := serve(t)
+	code, err := s.factors.NewBindingCode(t.Context(), alice, office)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := s.open(true)
+	b.visit("/")
+	b.says("Sign in")
+	b.fill("name", "alice")
+	b.fill("password", pw)
+	b.press("Next", "you need a binding code")
+	b.fill("binding", string(code.Bytes()))
+	b.press("Next", "Set up a passkey")
+	b.press("Set up a passkey", "This device now proves that it is you")
+	b.visit("/enrol")
+	b.says("Choose what to add")
+	b.press("Set up an app", "Type the code that the app shows")
+	b.fill("code", s.appCode(b))
+	b.press("Finish", "This device now proves that it is you") // with the app, and not the passkey
+	b.visit("/")
+	b.says("Nothing waits for you")
+	asks := func() error {
+		return <-s.asks(alice, policy.Challenge, func(r *mfa.Request) { r.Requires[0].Factors = policy.Passkey })
+	}
+	var number *refusal.Refusal
+	if err := asks(); !errors.As(err, &number) {
+		t.Fatalf("a challenge: %v", err)
+	}
+	b.says("Approve with a passkey")
+	b.press("Approve with a passkey", "Number that your program shows")
+	b.fill("number", number.Number)
+	b.press("Approve with a passkey", "sign in there once more")
+	if n := strings.Count(s.acted(), "approve"); n != 2 {
+		t.Errorf("the form was sent %d times: %s", n/2, s.acted())
+	}
+}
+
 // A browser that does not know what passkeys need says so, and takes an app.
 func TestBrowserTooOld(t *testing.T) {
 	s := serve(t)

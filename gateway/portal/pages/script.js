@@ -26,6 +26,7 @@ function passkey(button, field, ask) {
   const failed = form.querySelector("[data-passkey-failed]");
   button.hidden = false;
   button.addEventListener("click", async () => {
+    if (!form.reportValidity()) return;
     failed.hidden = true;
     button.disabled = true;
     try {
