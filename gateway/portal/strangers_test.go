@@ -308,6 +308,23 @@ func TestNewAddressFirst(t *testing.T) {
 	}
 }
 
+// Where programs can be allowed beforehand, a user whom one sent here and who finds
+// nothing is told where.
+func TestNothingWaits(t *testing.T) {
+	for _, applications := range [][]string{nil, {"mailbox"}} {
+		bubble(t, func(c *portal.Config) { c.Applications = func() []string { return applications } }, func(t *testing.T, s *site) {
+			b := s.signedIn("alice", alice)
+			if told := strings.Contains(between(b.get("/").body, "<main", "</main>"), `href="/allowed"`); told != (len(applications) > 0) {
+				t.Errorf("with %d applications that take a grant it is said: %v", len(applications), told)
+			}
+			s.asks(alice, policy.Hold, nil)
+			if strings.Contains(between(b.get("/").body, "<main", "</main>"), `href="/allowed"`) {
+				t.Error("it is said beside what waits")
+			}
+		})
+	}
+}
+
 // MFA-08: the number is nowhere before it is typed, and two wrong ones end it.
 func TestNumber(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *site) {

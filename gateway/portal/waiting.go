@@ -29,7 +29,10 @@ type asked struct {
 	None                         bool  // the user has no authenticator that may approve
 }
 
-type waitingData struct{ Waiting []asked }
+type waitingData struct {
+	Waiting []asked
+	Allows  bool // some applications take a grant
+}
 
 func (v *visit) waitingPage() error { return v.showWaiting("") }
 
@@ -38,7 +41,7 @@ func (v *visit) showWaiting(wrong string) error {
 	if err != nil {
 		return err
 	}
-	var d waitingData
+	d := waitingData{Allows: len(v.p.c.Applications()) > 0}
 	for i := range all {
 		a, err := v.asked(i, &all[i])
 		if err != nil {
