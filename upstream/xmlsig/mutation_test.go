@@ -175,6 +175,7 @@ func FuzzVerify(f *testing.F) {
 			f.Add([]byte(src))
 		}
 	}
+	f.Add([]byte(forger.endorse(f, edit(f, endorsable, rsaSHA256, more("ecdsa-sha256")))))
 	v := verifier(f, forger.certificate)
 	f.Fuzz(func(t *testing.T, src []byte) {
 		d, err := soap.Scan(src, soap.Answer)
@@ -183,6 +184,9 @@ func FuzzVerify(f *testing.F) {
 		}
 		elements := d.Elements()
 		for i := range elements {
+			if _, err := v.VerifyMessage(d, &elements[i]); err != nil {
+				ruleOf(t, err)
+			}
 			verified, err := v.Verify(d, &elements[i])
 			if err != nil {
 				ruleOf(t, err)

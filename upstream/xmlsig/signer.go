@@ -2,7 +2,8 @@
 // assertions, by XML Signature in the one shape that SAML and AD FS use: an
 // enveloped signature over one reference to the element's id, exclusive
 // canonicalization without comments, SHA-256 (checking: or longer), and the
-// certificate in KeyInfo (protocol.md, section 11.3).
+// certificate in KeyInfo (protocol.md, section 11.3). Of the signature of a
+// message it tells people whether it holds, and over what.
 //
 // It must never read a private key's numbers, choose a key by what a message
 // says, fetch what a message points at, or sign with or accept SHA-1.
