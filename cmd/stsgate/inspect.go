@@ -22,7 +22,7 @@ import (
 type inspect struct {
 	JSON    bool      `name:"json" help:"Print JSON."`
 	At      time.Time `placeholder:"TIME" help:"Judge lifetimes as of then, written as 2026-03-02T08:00:30Z; without it they are reported, not judged."`
-	Cert    string    `placeholder:"FILE" help:"The certificates, PEM, one to eight, by one of which a token must be signed."`
+	Cert    string    `placeholder:"FILE" help:"The certificates, PEM, one to eight, by one of which a token must be signed; of a request it is told whether it is."`
 	Request string    `placeholder:"FILE" help:"The request that the message answers."`
 	File    string    `arg:"" help:"A bare XML message, or a raw HTTP request: its name ends in .http, or it begins with a request line. - for standard input."`
 }

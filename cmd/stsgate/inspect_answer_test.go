@@ -29,7 +29,7 @@ type signer struct {
 	file        string // of the certificate, PEM
 }
 
-func newSigner(t *testing.T, name string) *signer {
+func newSigner(t testing.TB, name string) *signer {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

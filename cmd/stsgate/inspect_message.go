@@ -30,8 +30,13 @@ func (x *inspection) judgeRequest(in wstrust.Inbound) {
 	if !x.judged && !r.Timestamp.Created.IsZero() {
 		x.open("timestamp: give --at")
 	}
-	if r.Signed {
-		x.open("signature: that of a request is not verified")
+	if r.Signed || x.credential(r) != nil {
+		x.open("signature: the gateway does not look at that of a request")
+		if x.verifier == nil {
+			x.open("signature: give --cert to see whether it holds")
+		} else {
+			x.signatures(r)
+		}
 	}
 	if len(r.Tolerated) > 0 {
 		x.open("tolerances: which ones an endpoint accepts is in its configuration")
@@ -79,10 +84,10 @@ func (x *inspection) describeRequest(r *wstrust.Request) {
 		f.Tolerances = append(f.Tolerances, t.String())
 	}
 	if r.Signed {
-		f.Signer = "unknown: there is no certificate that can be read"
-		if all := certificatesIn(x.doc, x.header("Security")); len(all) > 0 {
-			f.Signer = x.shown(nameOf(all[0]))
-		}
+		f.Signer = x.namedIn(x.header("Security"))
+	}
+	if e := x.credential(r); e != nil {
+		f.CredentialSigner = x.namedIn(e)
 	}
 }
 

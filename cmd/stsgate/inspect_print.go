@@ -53,10 +53,14 @@ type report struct {
 	Fault      *faultFacts `json:"fault,omitempty"`
 	Token      *token      `json:"token,omitempty"`
 	Signer     string      `json:"signer,omitempty"`
-	Verified   bool        `json:"verified,omitempty"`
-	ProofKey   string      `json:"proof_key,omitempty"`
-	Forward    string      `json:"forward,omitempty"`
-	Issue      string      `json:"issue,omitempty"`
+	Signature  string      `json:"signature,omitempty"` // of a request
+	// The signature of an assertion that is the credential, and by whom it is.
+	CredentialSignature string `json:"credential_signature,omitempty"`
+	CredentialSigner    string `json:"credential_signer,omitempty"`
+	Verified            bool   `json:"verified,omitempty"`
+	ProofKey            string `json:"proof_key,omitempty"`
+	Forward             string `json:"forward,omitempty"`
+	Issue               string `json:"issue,omitempty"`
 
 	Clock      time.Time `json:"clock"`
 	Tolerances []string  `json:"tolerances"`
@@ -257,6 +261,9 @@ func (f *report) text(file string) string {
 		line("says", "%s; an exchange ends as %s", t.Says, t.Reason)
 	}
 	f.tokenText(&b, line)
+	given("signed", f.Signature)
+	given("vouches", f.CredentialSigner)
+	given("vouched", f.CredentialSignature)
 	given("proof", f.ProofKey)
 	for _, t := range f.Tolerances {
 		given("deviates", t)

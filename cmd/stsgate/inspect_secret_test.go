@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"regexp"
@@ -11,6 +12,7 @@ import (
 
 	"stsgate/gateway/soap"
 	"stsgate/testdata"
+	"stsgate/upstream/xmlsig"
 )
 
 // planted is a password that no output may have.
@@ -148,13 +150,17 @@ func TestInspectEscapes(t *testing.T) {
 
 // A message that is no message must not end the program.
 func FuzzInspect(f *testing.F) {
-	for _, name := range []string{"rst/wcf-13.xml", "rst-other/onbehalfof-13.xml", "rstr/adfs-13-saml11.xml", "fault/adfs-msis7068-13.xml"} {
+	for _, name := range []string{"rst/wcf-13.xml", "rst-other/onbehalfof-13.xml", "rst-other/certificatemixed-13.xml", "rst-other/issuedtokenmixed-13.xml", "rstr/adfs-13-saml11.xml", "fault/adfs-msis7068-13.xml"} {
 		message := testdata.Message(f, name)
 		f.Add(false, message)
 		f.Add(true, append([]byte("POST "+path13+" HTTP/1.1\r\nHost: a\r\nContent-Type: text/xml\r\nTransfer-Encoding: chunked\r\n\r\nf\r\n"), message...))
 	}
+	verifier, err := xmlsig.NewVerifier([]*x509.Certificate{newSigner(f, "fuzz").certificate})
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, raw bool, content []byte) {
-		x := &inspection{clock: messageClock, judged: true}
+		x := &inspection{clock: messageClock, judged: true, verifier: verifier}
 		name := "m.xml"
 		if raw {
 			name = "m.http"

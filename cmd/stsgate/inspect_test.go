@@ -38,7 +38,7 @@ func inspectJSON(t *testing.T, name, content string, flags ...string) (int, *rep
 	return code, &r
 }
 
-func writeFile(t *testing.T, name, content string) string {
+func writeFile(t testing.TB, name, content string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), name)
 	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
