@@ -212,14 +212,14 @@ func (x *exchange) forwardLate(ctx context.Context) error {
 }
 
 // checkFactor refuses a token of the farm that says that its user proved a
-// second factor, where none was proven here (security.md, TOK-02).
+// second factor, where one that is issued would not (security.md, TOK-02).
 func (x *exchange) checkFactor() error {
-	if x.kept.Encrypted || !x.kept.Assertion.MultipleAuthn || len(x.proofs) > 0 {
+	if x.kept.Encrypted || !x.kept.Assertion.MultipleAuthn || x.multipleAuthn() {
 		return nil
 	}
 	if !x.decision.Application.TrustFarmMFA {
 		x.g.metrics.farmFactors[refused].Inc()
-		return refusal.New(refusal.AnswerMismatch, "the farm's token says multipleauthn, no second factor was proven here, and the application does not say trust_farm_mfa")
+		return refusal.New(refusal.AnswerMismatch, "the farm's token says multipleauthn, no second factor that may say so was proven here, and the application does not say trust_farm_mfa")
 	}
 	x.g.metrics.farmFactors[released].Inc()
 	return nil
@@ -231,9 +231,8 @@ const (
 	refused  = "refused"
 )
 
-// multipleAuthn tells whether an issued token says that a second factor was
-// proven: in this exchange, and well enough for the application (security.md,
-// TOK-02, MFA-20).
+// multipleAuthn tells whether a token may say that a second factor was proven: in
+// this exchange, and well enough for the application (security.md, TOK-02, MFA-20).
 func (x *exchange) multipleAuthn() bool {
 	return slices.ContainsFunc(x.proofs, func(p mfa.Proof) bool {
 		switch {

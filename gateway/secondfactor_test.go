@@ -277,6 +277,24 @@ func TestFarmsFactor(t *testing.T) {
 	}
 }
 
+// TOK-02: the farm's claim is released where an issued token would say the same:
+// after a code, and not after a proof of an earlier request.
+func TestFarmsFactorBesideOurs(t *testing.T) {
+	atFresh(t, "", func(t *testing.T) {
+		f := newFactored(t, owing("8h"), nil)
+		f.farm.bends("urn:oasis:names:tc:SAML:1.0:am:password", "http://schemas.microsoft.com/claims/multipleauthn")
+		f.ask(modern, typed(cloud, password+","+f.code(t)))
+		if got := f.last()["event.reason"]; got != "ok" {
+			t.Fatalf("with a code: %s (%v)", got, f.last())
+		}
+		time.Sleep(time.Second) // a grant is known on all gateways
+		f.ask(modern, func(q *wstrust.Query) { typed(cloud, password)(q); q.MessageID = "urn:uuid:2" })
+		if got := f.last(); got["event.reason"] != "answer-mismatch" || got["labels.remembered"] != true {
+			t.Errorf("remembered: %s (%v)", got["event.reason"], got)
+		}
+	})
+}
+
 // MFA-16: where the directory proves the password, the farm makes no token
 // before the user has approved.
 func TestProvenInDirectory(t *testing.T) {

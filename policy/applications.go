@@ -61,7 +61,7 @@ type Application struct {
 	// application, so that nothing in them can be checked.
 	AnswerEncrypted bool
 	// TrustFarmMFA tells that a token of the farm may say that its user proved a
-	// second factor when none was proven here.
+	// second factor where an issued token would not.
 	TrustFarmMFA bool
 	// AcceptApprove tells that an issued token says so also when the user
 	// approved without a number.
