@@ -286,7 +286,8 @@ func (x *reader) unread(e *soap.Element, rule string, but ...string) error {
 func reserved(n soap.Name, but []string) bool {
 	switch n.Space {
 	case nsEncryption, nsInclude, soap.NSSOAP11, soap.NSSOAP12, soap.NSUtility,
-		NS2005, NS13, NS13Slash, nsTrust14, NSPolicy, nsPolicy15:
+		nsSecurity2002, nsSecurity2003, nsSecurity11, nsTrust2004 + "/trust",
+		NS2005, NS13, NS13Slash, nsTrust14, NSPolicy, nsPolicy2002, nsPolicy15:
 		return true
 	case soap.NSSecurity:
 		key := n.Local == "SecurityTokenReference" || n.Local == "KeyIdentifier" || n.Local == "Reference"
