@@ -13,7 +13,7 @@ func (d *Document) CheckIDs() error {
 	n := 0
 	for i := range d.attributes {
 		a := &d.attributes[i]
-		if !isID(a.name.Local) {
+		if !IsID(a.name.Local) {
 			continue
 		}
 		if n == maxIDs {
@@ -30,9 +30,9 @@ func (d *Document) CheckIDs() error {
 	return nil
 }
 
-// isID reports whether attributes of that name are ids for some reader. An
-// xml:id is refused by Scan.
-func isID(local string) bool {
+// IsID reports whether attributes of that local name are ids for some reader, of
+// whatever namespace. An xml:id is refused by Scan.
+func IsID(local string) bool {
 	switch local {
 	case "Id", "ID", "id", "AssertionID":
 		return true

@@ -136,7 +136,7 @@ func (s *signature) target(reference *soap.Element) (found *soap.Element) {
 	elements := s.doc.Elements()
 	for i := range elements {
 		for a := range s.doc.RawAttrs(&elements[i]) {
-			if !isID(a.Name.Local) || !same(a.Raw, id) {
+			if !soap.IsID(a.Name.Local) || !same(a.Raw, id) {
 				continue
 			}
 			if found != nil {

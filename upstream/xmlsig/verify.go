@@ -184,7 +184,7 @@ func identify(d *soap.Document, assertion *soap.Element) (id []byte, err error) 
 	for a := range d.RawAttrs(assertion) {
 		if a.Name == own {
 			id = a.Raw
-		} else if isID(a.Name.Local) {
+		} else if soap.IsID(a.Name.Local) {
 			return nil, refuse("SIG-04", assertion, "assertion has an id that is not the one of its schema")
 		}
 	}
@@ -208,7 +208,7 @@ func alone(d *soap.Document, assertion *soap.Element, id []byte) error {
 			return refuse("SIG-01", e, "document holds another assertion")
 		}
 		for a := range d.RawAttrs(e) {
-			if isID(a.Name.Local) && same(a.Raw, id) {
+			if soap.IsID(a.Name.Local) && same(a.Raw, id) {
 				return refuse("SIG-04", e, "id of the assertion stands at a second place")
 			}
 		}
@@ -218,16 +218,6 @@ func alone(d *soap.Document, assertion *soap.Element, id []byte) error {
 
 func isAssertion(e *soap.Element) bool {
 	return e.Name.Local == "Assertion" && (e.Name.Space == wstrust.NSSAML11 || e.Name.Space == wstrust.NSSAML20)
-}
-
-// isID reports whether attributes of that name are ids for some reader.
-func isID(local string) bool {
-	switch local {
-	case "ID", "Id", "id", "AssertionID":
-		return true
-	default:
-		return false
-	}
 }
 
 // isNCName reports whether b is a name without a colon, in ASCII. Other texts
