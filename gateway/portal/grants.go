@@ -73,8 +73,9 @@ func how(g *mfa.Grant) string {
 	return "you approved a sign-in from there"
 }
 
-// choices are the addresses that can be allowed: those that were seen with the
-// right password, and the one of this page (security.md, MFA-23).
+// choices are the addresses that can be allowed: the one of this page, which is
+// chosen at first since it is the user's, and those that were seen with the right
+// password (security.md, MFA-23).
 func (v *visit) choices() ([]choice, error) {
 	seen, err := v.p.c.MFA.Seen(v.ctx(), v.session.User.ID)
 	if err != nil {
@@ -86,13 +87,18 @@ func (v *visit) choices() ([]choice, error) {
 			all = append(all, choice{a.String(), text})
 		}
 	}
-	for _, s := range seen {
-		if s.Address.IsValid() {
-			add(s.Address, s.Address.String()+" – tried "+span(v.now.Sub(s.At))+" ago")
-		}
-	}
 	if own := v.address(); own.IsValid() {
 		add(own, own.String()+" – where you are now")
+	}
+	for _, s := range seen {
+		if !s.Address.IsValid() {
+			continue
+		}
+		text := s.Address.String()
+		if s.Place != "" {
+			text += ", " + plain(s.Place)
+		}
+		add(s.Address, text+" – tried "+plain(s.Application)+" "+span(v.now.Sub(s.At))+" ago")
 	}
 	return all, nil
 }

@@ -2,9 +2,11 @@ package portal_test
 
 import (
 	"fmt"
+	"html"
 	"net/http"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -320,6 +322,27 @@ func TestNothingWaits(t *testing.T) {
 			s.asks(alice, policy.Hold, nil)
 			if strings.Contains(between(b.get("/").body, "<main", "</main>"), `href="/allowed"`) {
 				t.Error("it is said beside what waits")
+			}
+		})
+	}
+}
+
+// MFA-23: what is chosen at first is where the user is, and not where somebody else
+// may have tried the password; of another address it is said where that is.
+func TestOwnAddressFirst(t *testing.T) {
+	for from, want := range map[netip.Addr][]string{
+		away: {home.String() + " – where you are now", away.String() + ", DE – tried payroll a second ago"},
+		home: {home.String() + " – where you are now"},
+	} {
+		bubble(t, nil, func(t *testing.T, s *site) {
+			b := s.signedIn("alice", alice)
+			s.asks(alice, policy.Hold|policy.Grant, func(r *mfa.Request) { r.Address = from })
+			var got []string
+			for _, o := range strings.Split(between(b.get("/allowed").body, `name="address"`, "</select>"), "<option")[1:] {
+				got = append(got, html.UnescapeString(between(o, ">", "<")))
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("tried from %s: got %q, want %q", from, got, want)
 			}
 		})
 	}
