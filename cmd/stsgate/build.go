@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -80,6 +82,31 @@ func publicURL(c *config.Config) string {
 		return "https://" + net.JoinHostPort(c.Host, port)
 	}
 	return "https://" + c.Host
+}
+
+// foreignPort says which farm node is at port 443 although clients come to
+// another, empty for none: they write theirs into wsa:To, and AD FS compares it
+// with its own (protocol.md, appendix C, row 6).
+func foreignPort(c *config.Config) string {
+	ours := portOf(publicURL(c))
+	if c.Upstream.ADFS == nil || ours == "443" {
+		return ""
+	}
+	for _, node := range c.Upstream.ADFS.Nodes {
+		if portOf(node) == "443" {
+			return fmt.Sprintf("clients come to port %s, and may write it into the To of a message; AD FS at %s compares it with its own and refuses what is forwarded", ours, node)
+		}
+	}
+	return ""
+}
+
+// portOf returns the port of an https URL that the configuration has checked.
+func portOf(origin string) string {
+	u, err := url.Parse(origin)
+	if err != nil || u.Port() == "" {
+		return "443"
+	}
+	return u.Port()
 }
 
 // routes are the published paths with what answers them.

@@ -153,6 +153,9 @@ func (v *check) Run(c *console) error {
 	for _, w := range unmet(p.policy, cfg) {
 		fmt.Fprintln(c.out, "warning:", w)
 	}
+	if w := foreignPort(cfg); w != "" {
+		fmt.Fprintln(c.out, "warning:", w)
+	}
 	if wrong, _ := p.askDirectory(context.Background()); wrong != "" {
 		fmt.Fprintln(c.out, "warning:", wrong)
 	}
