@@ -30,8 +30,9 @@ type lockList struct {
 // Help shows examples.
 func (lockList) Help() string {
 	return `Lists the users who are locked after failures, from addresses that are familiar to them or from others,
-those whom an operator locked, and the sources that are blocked since most users from there fail. A user
-is listed as he is kept: by the directory's GUID or, for a name that it does not know, by a hash of that.
+those whom an operator locked, addresses that a user said in the portal were somebody else's and that are
+closed to the user for an hour, and the sources that are blocked since most users from there fail. A user is
+listed as he is kept: by the directory's GUID or, for a name that it does not know, by a hash of that.
 The other verbs take both in the place of a name.
 
 Examples:
@@ -73,8 +74,8 @@ type lockClear struct {
 
 // Help shows examples.
 func (lockClear) Help() string {
-	return `Clears all locks of one user and forgets the failures, or the block of one source; there is no way to
-clear all. Whoever guesses has as many guesses again, and the directory's own count stays as it is: look
+	return `Clears all locks of one user and forgets the failures, and opens what the user closed by "this was not
+me"; or clears the block of one source. There is no way to clear all. Whoever guesses has as many guesses again, and the directory's own count stays as it is: look
 first where the failures come from. A source that is blocked again at once has new failures.
 
 Examples:

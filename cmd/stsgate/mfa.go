@@ -17,6 +17,7 @@ import (
 	"stsgate/gateway/account"
 	"stsgate/gateway/config"
 	"stsgate/gateway/family"
+	"stsgate/gateway/guard"
 	"stsgate/gateway/mfa"
 	"stsgate/gateway/mfa/factor"
 	"stsgate/gateway/mfa/knock"
@@ -177,6 +178,30 @@ func (m *keeper) happened(ctx context.Context, e factor.Event) error {
 		n.Place = m.country(n.Address)
 	}
 	return m.knock.Notify(ctx, n)
+}
+
+// disowned are the addresses that users closed to themselves, as operators see
+// them beside locks.
+func (m *keeper) disowned(ctx context.Context) ([]guard.Closed, error) {
+	closed, err := m.mfa.Closed(ctx)
+	var all []guard.Closed
+	for _, c := range closed {
+		where := c.Address.String()
+		if c.Address.IsSingleIP() {
+			where = c.Address.Addr().String()
+		}
+		all = append(all, guard.Closed{User: c.User, Addresses: where, Hold: guard.Hold{Until: c.Until, By: "the user", Why: "this was not me"}})
+	}
+	return all, err
+}
+
+// reopen opens to a user again what the user closed.
+func (m *keeper) reopen(ctx context.Context, user string) error {
+	err := m.mfa.Reopen(ctx, user)
+	if errors.Is(err, mfa.ErrOpen) {
+		err = guard.ErrNothing
+	}
+	return err
 }
 
 // know remembers where the user of an account is told.

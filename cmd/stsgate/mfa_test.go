@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -14,6 +15,7 @@ import (
 
 	"stsgate/gateway/account"
 	"stsgate/gateway/config"
+	"stsgate/gateway/guard"
 	"stsgate/gateway/mfa/factor"
 	"stsgate/gateway/mfa/knock"
 	"stsgate/gateway/state"
@@ -67,6 +69,16 @@ func TestKeeperForgets(t *testing.T) {
 	}
 	if err := m.mfa.NotMe(t.Context(), knock.Recipient{ID: user}, user, there, "payroll", ""); err != nil || !familiar(false) {
 		t.Errorf("not forgotten: %v", err)
+	}
+	all, err := m.disowned(t.Context())
+	if err != nil || len(all) != 1 || all[0].User != user || all[0].Addresses != there.String() || all[0].By != "the user" {
+		t.Errorf("operators see %+v, %v", all, err)
+	}
+	if err := m.reopen(t.Context(), user); err != nil {
+		t.Error(err)
+	}
+	if err := m.reopen(t.Context(), user); !errors.Is(err, guard.ErrNothing) {
+		t.Errorf("once more: %v", err)
 	}
 }
 

@@ -23,7 +23,7 @@ func (d *daemon) listenOperators() error {
 	c := admin.DeskConfig{
 		Guard: d.keeper.guard, Factors: d.keeper.factors, Store: d.keeper.sealed, Record: d.audit.AppendOperation, Log: d.log,
 		Know: d.keeper.know, Protected: d.c.Admin.ProtectedGroups,
-		Ends: []func(context.Context, string) error{d.keeper.mfa.RevokeAll},
+		Ends: []func(context.Context, string) error{d.keeper.mfa.RevokeAll}, Disowned: d.keeper.disowned, Reopen: d.keeper.reopen,
 	}
 	if d.portal != nil {
 		c.Ends = append(c.Ends, d.portal.EndSessions)

@@ -54,7 +54,8 @@ type Closed struct {
 	// Name is the user as the operator wrote it who closed him, or the name in the
 	// directory.
 	Name string `json:"name,omitempty"`
-	// Addresses are those that a lock is for: familiar, unfamiliar, or all.
+	// Addresses are those that a lock is for: familiar, unfamiliar, all, or one that
+	// the user said was somebody else's.
 	Addresses string    `json:"addresses,omitempty"`
 	Until     time.Time `json:"until,omitzero"`
 	// By is the operator; empty for what failures brought.

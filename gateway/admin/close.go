@@ -14,6 +14,10 @@ import (
 
 func (c *call) lockList(ctx context.Context, _ *Nothing) (any, error) {
 	all, err := c.desk.c.Guard.Locks(ctx)
+	if c.desk.c.Disowned != nil {
+		closed, e := c.desk.c.Disowned(ctx)
+		all, err = append(all, closed...), errors.Join(err, e)
+	}
 	return c.list(ctx, all, err)
 }
 
@@ -136,12 +140,24 @@ const longestBan = 10 * 365 * 24 * time.Hour
 
 func (c *call) lockClear(ctx context.Context, in *Close) (any, error) {
 	return c.open(ctx, in, func(t target) error {
-		g := c.desk.c.Guard
 		if t.user != "" {
-			return g.UnlockUser(ctx, t.user)
+			return c.unlock(ctx, t.user)
 		}
-		return g.UnblockSource(ctx, counted(t.source))
+		return c.desk.c.Guard.UnblockSource(ctx, counted(t.source))
 	})
+}
+
+// unlock ends the locks of a user, and opens the addresses that are closed to the
+// user alone.
+func (c *call) unlock(ctx context.Context, user string) error {
+	err := c.desk.c.Guard.UnlockUser(ctx, user)
+	if c.desk.c.Reopen == nil || err != nil && !errors.Is(err, guard.ErrNothing) {
+		return err
+	}
+	if e := c.desk.c.Reopen(ctx, user); !errors.Is(e, guard.ErrNothing) {
+		return e
+	}
+	return err
 }
 
 // counted is the prefix by which an address is counted: 64 bits of IPv6.

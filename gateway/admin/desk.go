@@ -23,7 +23,7 @@ import (
 	"stsgate/gateway/state"
 )
 
-// DeskConfig configures a Desk. All fields are required but Lookup, Names, Know, Store, Ends and Protected.
+// DeskConfig configures a Desk. All fields are required but Lookup, Names, Know, Store, Ends, Disowned, Reopen and Protected.
 type DeskConfig struct {
 	Guard   *guard.Guard
 	Factors *factor.Verifier
@@ -35,6 +35,11 @@ type DeskConfig struct {
 	Know func(context.Context, account.Account)
 	// Ends end what a user proved, each of its own: grants, sessions.
 	Ends []func(ctx context.Context, user string) error
+	// Disowned returns the addresses that users said were somebody else's, which are
+	// closed to them, and Reopen opens those of one user again, or says
+	// guard.ErrNothing; nil without second factors.
+	Disowned func(context.Context) ([]guard.Closed, error)
+	Reopen   func(ctx context.Context, user string) error
 	// Protected are the groups of the directory for whose members it takes two
 	// operators to reset them or to make a binding code.
 	Protected []string

@@ -44,6 +44,7 @@ type office struct {
 	mu      sync.Mutex
 	records []audit.Operation
 	ended   []string
+	closed  []guard.Closed
 	known   []string // whose account the notices know
 	dark    bool     // the directory does not answer
 	refuse  int      // the record with that number, from 1, cannot be written
@@ -110,12 +111,21 @@ func newOffice(t *testing.T, keys []byte) *office {
 		t.Fatal(err)
 	}
 	o.desk, err = admin.NewDesk(admin.DeskConfig{Guard: o.guard, Factors: o.factors, Store: o.store, Lookup: lookup, Names: o.names, Record: o.record, Log: log, Protected: []string{"Domain Admins"},
-		Know: func(_ context.Context, a account.Account) { o.known = append(o.known, a.UPN) },
+		Know:     func(_ context.Context, a account.Account) { o.known = append(o.known, a.UPN) },
+		Disowned: func(context.Context) ([]guard.Closed, error) { return o.closed, nil }, Reopen: o.reopen,
 		Ends: []func(context.Context, string) error{func(_ context.Context, user string) error { o.ended = append(o.ended, user); return nil }}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return o
+}
+
+func (o *office) reopen(_ context.Context, user string) error {
+	before := len(o.closed)
+	if o.closed = slices.DeleteFunc(o.closed, func(c guard.Closed) bool { return c.User == user }); len(o.closed) == before {
+		return guard.ErrNothing
+	}
+	return nil
 }
 
 func lookup(_ context.Context, n account.Name) (account.Account, error) {

@@ -19,11 +19,50 @@ import (
 	"stsgate/gateway/account"
 	"stsgate/gateway/admin"
 	"stsgate/gateway/audit"
+	"stsgate/gateway/guard"
 	"stsgate/gateway/mfa/factor"
 )
 
 func (o *office) asks(name, target string, out any) error {
 	return o.client.Call(context.Background(), name, admin.Who{Target: target, Reason: "test"}, out)
+}
+
+// MFA-07, LOCK-07: an address that a user closed by mistake is listed, and opened
+// for that user alone.
+func TestDisownedAddress(t *testing.T) {
+	o := openOffice(t)
+	until := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
+	hold := guard.Hold{Until: until, By: "the user"}
+	o.closed = []guard.Closed{{User: alice, Addresses: "198.51.100.9", Hold: hold}, {User: chief, Addresses: "2001:db8::/64", Hold: hold}}
+	list := func() (all []string) {
+		var l admin.List
+		if err := o.client.Call(t.Context(), admin.LockList, admin.Nothing{}, &l); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range l.Rows {
+			all = append(all, r.Name+" "+r.Addresses+" "+r.By)
+		}
+		slices.Sort(all)
+		return all
+	}
+	if got, want := list(), []string{"alice@contoso.example 198.51.100.9 the user", "chief@contoso.example 2001:db8::/64 the user"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	clear := func() error {
+		return o.client.Call(t.Context(), admin.LockClear, admin.Close{Target: "alice@contoso.example", Reason: "a slip"}, new(admin.Done))
+	}
+	if err := clear(); err != nil {
+		t.Error(err)
+	}
+	if got, want := list(), []string{"chief@contoso.example 2001:db8::/64 the user"}; !slices.Equal(got, want) {
+		t.Errorf("then %q, want %q", got, want)
+	}
+	if err := clear(); err == nil || !strings.Contains(err.Error(), "nothing to end") {
+		t.Errorf("once more: %v", err)
+	}
+	if err := o.guard.LockUser(t.Context(), alice, guard.Hold{Until: until}); err != nil || clear() != nil {
+		t.Errorf("a lock alone is not cleared: %v", err)
+	}
 }
 
 // MFA-14: the help desk lists, resets and makes binding codes, and can do nothing

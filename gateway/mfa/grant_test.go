@@ -9,6 +9,7 @@ import (
 
 	"stsgate/gateway/mfa"
 	"stsgate/gateway/mfa/factor"
+	"stsgate/gateway/mfa/knock"
 	"stsgate/gateway/refusal"
 	"stsgate/policy"
 )
@@ -307,8 +308,41 @@ func TestNotMe(t *testing.T) {
 		other := elsewhere()
 		other.User.ID = bob
 		want(t, "another user from there", now(s.nodes[0], s.unwaiting(other)), refusal.SecondFactorApprove)
+		closed, err := s.nodes[1].Closed(t.Context())
+		if err != nil || len(closed) != 1 || closed[0].User != alice || closed[0].Address.Addr() != away || time.Until(closed[0].Until) > time.Hour {
+			t.Errorf("closed: %+v, %v", closed, err)
+		}
+		if err := s.nodes[1].Reopen(t.Context(), bob); !errors.Is(err, mfa.ErrOpen) {
+			t.Errorf("reopened to bob: %v", err)
+		}
 		time.Sleep(time.Hour + 3*time.Second)
 		want(t, "an hour later", now(s.nodes[0], s.unwaiting(elsewhere())), refusal.SecondFactorApprove)
+	})
+}
+
+// An address that was closed by mistake can be opened again.
+func TestReopen(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSite(t, 2, nil, nil)
+		for _, a := range []netip.Addr{home, netip.MustParseAddr("2001:db8::7")} {
+			if err := s.nodes[0].NotMe(t.Context(), knock.Recipient{ID: alice}, alice, a, "payroll", ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Second)
+		if closed, err := s.nodes[1].Closed(t.Context()); err != nil || len(closed) != 2 || s.nodes[1].Blocked(alice, home) == nil {
+			t.Fatalf("closed: %+v, %v", closed, err)
+		}
+		if err := s.nodes[1].Reopen(t.Context(), alice); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if err := s.nodes[0].Blocked(alice, home); err != nil {
+			t.Errorf("still closed: %v", err)
+		}
+		if err := s.nodes[0].Reopen(t.Context(), alice); !errors.Is(err, mfa.ErrOpen) {
+			t.Errorf("once more: %v", err)
+		}
 	})
 }
 

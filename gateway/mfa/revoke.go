@@ -62,7 +62,7 @@ func (s *Service) revoke(ctx context.Context, prefix state.Key, chosen func(stat
 	for found := false; ; {
 		records, err := s.c.Store.List(ctx, prefix)
 		if err != nil {
-			return fmt.Errorf("revoke grants: %w", err)
+			return fmt.Errorf("revoke: %w", err)
 		}
 		again := false
 		for _, r := range records {
@@ -72,7 +72,7 @@ func (s *Service) revoke(ctx context.Context, prefix state.Key, chosen func(stat
 			found = true
 			err := s.c.Store.Delete(ctx, r.Key, r.Revision)
 			if err != nil && !errors.Is(err, state.ErrConflict) {
-				return fmt.Errorf("revoke a grant: %w", err)
+				return fmt.Errorf("revoke %s: %w", r.Key, err)
 			}
 			again = again || err != nil
 		}
