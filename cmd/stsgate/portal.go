@@ -41,7 +41,7 @@ func (d *daemon) openPortal(registry *prometheus.Registry) error {
 	}
 	c := portal.Config{
 		URL: portalURL(d.c), Store: d.keeper.records, Secret: secret,
-		CheckPassword: d.gateway.CheckPassword, Down: gateway.Down,
+		CheckPassword: d.gateway.CheckPassword, Banned: d.keeper.guard.Banned, Down: gateway.Down,
 		Factors: d.keeper.factors, MFA: d.keeper.mfa, Know: d.keeper.knock.Know, Clients: d.parts.clients, Place: d.parts.country,
 		Applications: d.applications, History: d.signIns, Explain: d.signIn, Record: d.recordAct,
 		PasskeyAlone: p.PasskeyAlone, Account: d.gateway.FindAccount, Metrics: registry, Log: d.log,

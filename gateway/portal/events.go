@@ -86,7 +86,7 @@ func (v *visit) events() error {
 		case <-beats.C:
 			err = v.tell()
 		case <-checks.C:
-			s, _, failed := v.p.resume(v.ctx(), v.id, time.Now())
+			s, _, failed := v.p.resume(v.ctx(), v.id, time.Now(), v.client.Addresses())
 			if err = failed; err == nil && !s.signedIn() {
 				return v.send("end", "")
 			}

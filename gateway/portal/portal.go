@@ -45,7 +45,10 @@ type Config struct {
 	// guard. Its errors tell apart a password that is not accepted, for whatever
 	// reason, and what is down: see Down.
 	CheckPassword func(ctx context.Context, name string, p account.Password, from []netip.Addr) (account.Account, error)
-	// Down tells of an error of CheckPassword that it says nothing of the user.
+	// Banned refuses a user, or where the user is, whoever is signed in. Its errors
+	// are as those of CheckPassword. Default: nobody is refused.
+	Banned func(user string, from []netip.Addr) error
+	// Down tells of an error of these that it says nothing of the user.
 	Down func(error) bool
 	// Factors are the users' authenticators, MFA what waits for them.
 	Factors *factor.Verifier

@@ -1,12 +1,16 @@
 package portal_test
 
 import (
+	"errors"
 	"net/http"
+	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"stsgate/gateway/mfa/factor"
+	"stsgate/gateway/portal"
 )
 
 // PORT-02: a session ends within a second when what it rests on is taken away,
@@ -44,6 +48,41 @@ func TestSessionRestsOnItsFactor(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A user whom an operator bans, or who is where nobody may be, is signed in no more,
+// and neither is an open page; what is down is not taken for that.
+func TestBannedSession(t *testing.T) {
+	var banned error
+	change := func(c *portal.Config) {
+		c.Banned = func(user string, from []netip.Addr) error {
+			if user == alice && slices.Equal(from, []netip.Addr{home}) {
+				return banned
+			}
+			return nil
+		}
+	}
+	bubble(t, change, func(t *testing.T, s *site) {
+		b, other := s.signedIn("alice", alice), s.signedIn("bob", bob)
+		e := b.listen()
+		e.want("waiting")
+		banned = errors.New("the store does not answer")
+		if a := b.get("/"); a.status != http.StatusServiceUnavailable {
+			t.Errorf("not known: %d to %q", a.status, a.location)
+		}
+		banned = errWrong // as Down of these tests has it
+		if a := b.get("/"); a.location != "/sign-in" {
+			t.Errorf("banned: %d to %q", a.status, a.location)
+		}
+		<-e.done
+		if a := other.get("/"); a.status != http.StatusOK {
+			t.Errorf("another user: %d", a.status)
+		}
+		banned = nil
+		if a := b.get("/"); a.status != http.StatusOK {
+			t.Errorf("no more: %d to %q", a.status, a.location)
+		}
+	})
 }
 
 // A phone shows digits for a code of digits, and letters once there are codes with

@@ -138,7 +138,7 @@ func (v *visit) serve(rt *route) error {
 		return err
 	}
 	v.client = v.p.c.Clients.Locate(peer, v.r.Header)
-	if v.session, v.stored, err = v.p.resume(v.ctx(), v.id, v.now); err != nil {
+	if v.session, v.stored, err = v.p.resume(v.ctx(), v.id, v.now, v.client.Addresses()); err != nil {
 		return err
 	}
 	if rt.mutates {

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"stsgate/gateway/account"
@@ -118,7 +119,7 @@ func setCookie(w http.ResponseWriter, id string) {
 
 // resume returns the session of an id with its record, or nil when there is
 // none, any more or yet. A store that cannot be asked is an error.
-func (p *Portal) resume(ctx context.Context, id string, now time.Time) (*session, state.Record, error) {
+func (p *Portal) resume(ctx context.Context, id string, now time.Time, from []netip.Addr) (*session, state.Record, error) {
 	if id == "" {
 		return nil, state.Record{}, nil
 	}
@@ -141,7 +142,7 @@ func (p *Portal) resume(ctx context.Context, id string, now time.Time) (*session
 	if err := json.Unmarshal(r.Value, s); err != nil {
 		return nil, state.Record{}, fmt.Errorf("read session: %w", err)
 	}
-	alive, err := p.alive(ctx, s, now)
+	alive, err := p.alive(ctx, s, now, from)
 	if err != nil || !alive {
 		return nil, state.Record{}, err
 	}
@@ -149,8 +150,17 @@ func (p *Portal) resume(ctx context.Context, id string, now time.Time) (*session
 }
 
 // alive tells that a session was neither ended nor left alone for too long, and
-// that what it rests on still stands (PORT-02).
-func (p *Portal) alive(ctx context.Context, s *session, now time.Time) (bool, error) {
+// that what it rests on still stands (PORT-02). Whom an operator banned is not let
+// on while that lasts.
+func (p *Portal) alive(ctx context.Context, s *session, now time.Time, from []netip.Addr) (bool, error) {
+	if p.c.Banned != nil {
+		if err := p.c.Banned(s.User.ID, from); err != nil {
+			if p.c.Down(err) {
+				return false, fmt.Errorf("whether the user is banned: %w", err)
+			}
+			return false, nil
+		}
+	}
 	if s.Proof.Kind != 0 {
 		if ok, err := p.c.Factors.Stands(ctx, s.Proof); err != nil || !ok {
 			return false, err
