@@ -71,6 +71,7 @@ campaign: reloads          ## hours, for a night: make reloads, 1,000,000 cases 
 	GUARD_DAYS=3 $(GO) test ./gateway/guard -count=1 -timeout=2h -v
 	SWAPPED_PAIRS=10000 $(GO) test ./gateway -run='^TestSwappedAnswers$$' -count=1 -timeout=1h -v
 	MFA_PAIRS=10000 MFA_HELD=10000 $(GO) test ./gateway/mfa -run='^(TestBinding|TestCrowd)$$' -count=1 -timeout=1h -v
+	MFA_PAIRS=10000 $(GO) test ./gateway/portal -run='^TestSwappedCookies$$' -count=1 -timeout=1h -v
 	$(MAKE) oracle
 	$(MAKE) fuzz FUZZTIME=10m
 
