@@ -140,9 +140,9 @@ func (v *visit) confirmTOTP() error {
 	code := account.NewPassword(cleanCode(v.form.Get("code")))
 	defer code.Wipe()
 	var a factor.Authenticator
-	err := v.act("enrol", "", func() (err error) {
+	err := v.make("enrol", "", func() (_ string, err error) {
 		a, err = v.p.c.Factors.ConfirmTOTP(v.ctx(), user, id, code, "", v.source())
-		return err
+		return a.ID, err
 	})
 	if errors.Is(err, factor.ErrWrong) {
 		h, err := v.p.c.Factors.HalfTOTP(v.ctx(), user, id)

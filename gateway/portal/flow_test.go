@@ -1,10 +1,12 @@
 package portal_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 
+	"stsgate/gateway/portal"
 	"stsgate/policy"
 )
 
@@ -51,6 +53,11 @@ func TestFirstDay(t *testing.T) {
 		}
 		if got, want := s.acted(), "enrol success, factor success, approve unknown, approve success"; !strings.HasSuffix(got, want) {
 			t.Errorf("recorded: %s", got)
+		}
+		// MFA-12: what was bound is named.
+		has, err := s.factors.List(t.Context(), alice)
+		if i := slices.IndexFunc(s.acts, func(a portal.Act) bool { return a.Name == "enrol" && a.Outcome == "success" }); err != nil || i < 0 || s.acts[i].Object != has[0].ID {
+			t.Errorf("recorded: %+v, %v", s.acts, err)
 		}
 	})
 }

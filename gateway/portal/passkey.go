@@ -131,9 +131,9 @@ func (v *visit) addPasskey() error {
 	}
 	user := v.session.User.ID
 	var a factor.Authenticator
-	err := v.act("enrol", "", func() (err error) {
+	err := v.make("enrol", "", func() (_ string, err error) {
 		a, err = v.p.c.Factors.FinishPasskey(v.ctx(), user, v.taken(), []byte(v.form.Get("attestation")), "", v.source())
-		return err
+		return a.ID, err
 	})
 	switch {
 	case errors.Is(err, factor.ErrWrong):

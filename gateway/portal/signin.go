@@ -293,14 +293,19 @@ func (v *visit) recordOf(s *session, name, object, outcome string) error {
 // act does something and writes down that it will be done, without which it is
 // not, and what became of it.
 func (v *visit) act(name, object string, do func() error) error {
+	return v.make(name, object, func() (string, error) { return object, do() })
+}
+
+// make is act for something that has another id when it is done.
+func (v *visit) make(name, object string, do func() (made string, err error)) error {
 	if err := v.record(name, object, "unknown"); err != nil {
 		return err
 	}
-	outcome, err := "success", do()
+	made, err := do()
 	if err != nil {
-		outcome = "failure"
+		return errors.Join(err, v.record(name, object, "failure"))
 	}
-	return errors.Join(err, v.record(name, object, outcome))
+	return v.record(name, made, "success")
 }
 
 // address is where the user is; the zero Addr where it is not known.
