@@ -187,6 +187,7 @@ func (f *factorFleet) signIn(t *testing.T, name string) *member {
 		m.says(`class="secret"`)
 	}
 	m.app.secret = strings.ReplaceAll(secret[1], " ", "")
+	m.says("issuer=" + demoPortal) // by which the app names it
 	m.press("Finish", "code", m.code(t))
 	m.says("This device now proves that it is you")
 	m.press("Sign out")

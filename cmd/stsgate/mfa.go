@@ -144,7 +144,7 @@ func (m *keeper) openMFA(c *config.Config, p *parts, store state.Store, clock fu
 	f.Notify, m.country = m.happened, p.country
 	s.Knock, s.Notify, s.Know, s.Forget = m.knock.Knock, m.knock.Notify, m.knock.Know, m.guard.Forget
 	if portal != "" {
-		f.RPID, f.Origin = c.Portal.Host, portal
+		f.Issuer, f.RPID, f.Origin = c.Portal.Host, c.Portal.Host, portal
 	}
 	for use, to := range map[string]*[]byte{"factor": &f.Secret, "mfa": &s.Secret} {
 		secret, err := p.secret(use)
