@@ -8,12 +8,8 @@ import (
 	"stsgate/gateway/state"
 )
 
-const (
-	// quiet is for how long a watch may say nothing before another is begun.
-	quiet = 3 * time.Second
-	// rewatch is how soon.
-	rewatch = 100 * time.Millisecond
-)
+// rewatch is how soon after a watch ended another is begun.
+const rewatch = time.Second
 
 // follow wakes who waits on this gateway for what is written on any, until ctx
 // ends. A watch that ends is begun anew, and tells everything again.
@@ -29,7 +25,7 @@ func (s *Service) follow(ctx context.Context) {
 func (s *Service) watch(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	late := time.AfterFunc(quiet, stop)
+	late := time.AfterFunc(state.Silence, stop)
 	defer late.Stop()
 	for e, err := range s.c.Store.Watch(ctx, state.Approvals.Key()) {
 		if err != nil {
@@ -37,7 +33,7 @@ func (s *Service) watch(ctx context.Context) error {
 		}
 		switch e.Kind {
 		case state.Current:
-			late.Reset(quiet)
+			late.Reset(state.Silence)
 		case state.Put, state.Gone:
 			s.rooms.tell(e.Record.Key, func() (*approval, error) {
 				a := &approval{}

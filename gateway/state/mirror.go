@@ -13,8 +13,8 @@ import (
 const (
 	// MaxAge is the age from which on a mirror answers nothing.
 	MaxAge = time.Second
-	// giveUp is the age from which on a mirror starts its watch again.
-	giveUp = 3 * time.Second
+	// lastPause is between watches of a store that starts none.
+	lastPause = 2 * time.Second
 )
 
 // A Mirror is a copy of one bucket in memory, or of a part of it, that follows
@@ -47,7 +47,7 @@ func (m *Mirror) wants(k Key) bool {
 // Run follows the store until ctx ends. When a watch ends, it starts another;
 // meanwhile the old copy grows stale.
 func (m *Mirror) Run(ctx context.Context) {
-	for wait := time.Duration(0); ctx.Err() == nil; wait = min(2*wait+10*time.Millisecond, MaxAge/2) {
+	for wait := time.Duration(0); ctx.Err() == nil; wait = min(2*wait+10*time.Millisecond, lastPause) {
 		if m.follow(ctx) {
 			wait = 0
 		}
@@ -67,7 +67,7 @@ func pause(ctx context.Context, d time.Duration) {
 func (m *Mirror) follow(ctx context.Context) (current bool) {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	late := time.AfterFunc(giveUp, func() { stop(fmt.Errorf("%w: nothing heard for %s", ErrStale, giveUp)) })
+	late := time.AfterFunc(Silence, func() { stop(fmt.Errorf("%w: nothing heard for %s", ErrStale, Silence)) })
 	defer late.Stop()
 	h := newHeld()
 	for e, err := range m.store.Watch(ctx, m.bucket.Key()) {
@@ -80,7 +80,7 @@ func (m *Mirror) follow(ctx context.Context) (current bool) {
 			continue
 		}
 		m.current(h, e.AsOf)
-		late.Reset(giveUp)
+		late.Reset(Silence)
 		current = true
 	}
 	return current

@@ -17,6 +17,10 @@ const (
 	Deadline = 500 * time.Millisecond
 	// BeatInterval is how often a watch says how current it is.
 	BeatInterval = 250 * time.Millisecond
+	// Silence is for how long a watch may tell nothing before it is begun anew.
+	// One that is there survives the choice of a leader, which takes a cluster
+	// seconds; a new one needs more of the cluster than the old one did.
+	Silence = 30 * time.Second
 	// MaxValue is the largest value, in bytes, as the caller gives it.
 	MaxValue = 64 << 10
 	// MaxKey is the longest path of a key, in bytes.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"stsgate/gateway/state"
@@ -94,16 +95,22 @@ func (c *consumer) next(ctx context.Context, within time.Duration) (message, err
 	if about.Sequence.Consumer != c.read {
 		return message{}, unavailable(fmt.Errorf("message %d of %s after %d", about.Sequence.Consumer, c.bucket, c.read-1))
 	}
-	path := strings.TrimPrefix(m.Subject(), subject(c.bucket, ""))
-	read := message{gone: m.Headers().Get(headerOperation) != "", path: path, pending: about.NumPending}
-	read.record = record(state.Key{}, m.Data(), m.Headers(), about.Sequence.Stream, about.Timestamp)
-	if strings.HasPrefix(path, "/") {
-		return read, nil
+	read, err := stored(c.bucket, m.Subject(), m.Data(), m.Headers(), about.Sequence.Stream, about.Timestamp)
+	read.pending = about.NumPending
+	return read, err
+}
+
+// stored reads what stands in a stream.
+func stored(b state.Bucket, name string, value []byte, h nats.Header, sequence uint64, written time.Time) (m message, err error) {
+	m = message{gone: h.Get(headerOperation) != "", path: strings.TrimPrefix(name, subject(b, ""))}
+	m.record = record(state.Key{}, value, h, sequence, written)
+	if strings.HasPrefix(m.path, "/") {
+		return m, nil
 	}
-	if read.record.Key, err = c.bucket.ParseKey(path); err != nil {
+	if m.record.Key, err = b.ParseKey(m.path); err != nil {
 		return message{}, unavailable(errors.Join(errForeign, err))
 	}
-	return read, nil
+	return m, nil
 }
 
 var errForeign = errors.New("the bucket holds what stsgate did not write")

@@ -56,6 +56,7 @@ type Config struct {
 	attempt  time.Duration    // how long one try of a call may take
 	idle     time.Duration    // how long the server may take to find the next record of a list
 	provider func(nats.InProcessConnProvider) nats.InProcessConnProvider
+	deaf     func(*nats.Msg) bool // what a watch does not hear
 }
 
 // A Cluster is a NATS cluster with JetStream. Its servers must run with

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -211,45 +210,6 @@ func TestServerGone(t *testing.T) {
 	}
 	if took := time.Since(start); took > 20*state.Deadline {
 		t.Errorf("took %s", took)
-	}
-}
-
-// A watch that lost a change on the way ends instead of telling the next one.
-func TestWatchLosesNothing(t *testing.T) {
-	s, c := cabledStore(t)
-	first, second := state.Bans.Key("first"), state.Bans.Key("second")
-	var told []state.Key
-	var end error
-	ready := make(chan struct{})
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		loaded := ready
-		for e, err := range s.Watch(within(t, 20*time.Second), state.Bans.Key()) {
-			switch {
-			case err != nil:
-				end = err
-			case e.Kind == state.Current && loaded != nil:
-				close(loaded)
-				loaded = nil
-			case e.Kind == state.Put:
-				told = append(told, e.Record.Key)
-				if e.Record.Key == second {
-					return
-				}
-			}
-		}
-	}()
-	<-ready
-	c.answers.Store(true)
-	if _, err := s.Create(within(t, 100*time.Millisecond), first, nil, 0); !errors.Is(err, state.ErrUnknown) {
-		t.Fatal(err)
-	}
-	c.answers.Store(false)
-	put(t, s, second, "", 0)
-	<-done
-	if !slices.Contains(told, first) && (slices.Contains(told, second) || !errors.Is(end, state.ErrUnavailable)) {
-		t.Errorf("told %v, ended with %v; the first was lost on the way", told, end)
 	}
 }
 

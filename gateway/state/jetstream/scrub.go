@@ -73,21 +73,17 @@ func (o *Scrubbed) bad(k state.Key) {
 // copied reads the bucket from the server that the cluster chose, unless that was
 // read before: then it returns nil.
 func (s *Store) copied(ctx context.Context, b state.Bucket, seed maphash.Seed, before func(string) bool, each func(state.Record)) (string, copied, error) {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	w := s.watch(b)
-	if err := w.start(ctx); err != nil {
+	from, err := s.copier(ctx, b)
+	if err != nil {
 		return "", nil, err
 	}
-	if before(w.server) {
-		return w.server, nil, nil
+	if before(from.server) {
+		from.close()
+		return from.server, nil, nil
 	}
 	c := copied{}
-	var failed error
-	w.run(ctx, b.Key(), func(e state.Event, err error) bool {
+	_, err = from.run(ctx, b.Key(), func(e state.Event) bool {
 		switch {
-		case err != nil:
-			failed = err
 		case e.Kind == state.Put && !over(e.Record.Expires):
 			c[e.Record.Key.Path()] = digest(seed, e.Record)
 			each(e.Record)
@@ -97,9 +93,9 @@ func (s *Store) copied(ctx context.Context, b state.Bucket, seed maphash.Seed, b
 			c[e.Record.Key.Path()] = 0
 			each(state.Record{Key: e.Record.Key})
 		}
-		return err == nil && e.Kind != state.Current
+		return true
 	})
-	return w.server, c, failed
+	return from.server, c, err
 }
 
 func digest(seed maphash.Seed, r state.Record) uint64 {

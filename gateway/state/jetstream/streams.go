@@ -23,6 +23,9 @@ const (
 
 func subject(b state.Bucket, path string) string { return "$KV." + prefix + b.String() + "." + path }
 
+// told is where the leader of a bucket tells of what it stored at a subject.
+func told(b state.Bucket, path string) string { return "stsgate.told." + b.String() + "." + path }
+
 func (s *Store) limit(b state.Bucket) int64 {
 	if s.c.limit > 0 {
 		return s.c.limit
@@ -49,6 +52,7 @@ func (s *Store) config(b state.Bucket, replicas int) jetstream.StreamConfig {
 		DenyDelete:        true,
 		AllowDirect:       false, // reads come from the leader
 		Duplicates:        time.Second,
+		RePublish:         &jetstream.RePublish{Source: subject(b, ">"), Destination: told(b, ">")},
 	}
 }
 
@@ -74,6 +78,12 @@ func (s *Store) openStreams(ctx context.Context, replicas int, known []string) e
 func (s *Store) openStream(ctx context.Context, c jetstream.StreamConfig, must bool) (stream jetstream.Stream, err error) {
 	err = patiently(ctx, func(ctx context.Context) error {
 		stream, err = s.js.Stream(ctx, c.Name)
+		if err == nil && stream.CachedInfo().Config.RePublish == nil { // a stream of the first version
+			have := stream.CachedInfo().Config
+			have.RePublish = c.RePublish
+			stream, err = s.js.UpdateStream(ctx, have)
+			return err
+		}
 		if !errors.Is(err, jetstream.ErrStreamNotFound) {
 			return err
 		}
@@ -111,7 +121,8 @@ func strong(have, need jetstream.StreamConfig) error {
 	check(!have.Sealed, "sealed", have.Sealed, false)
 	check(have.Mirror == nil && len(have.Sources) == 0, "mirror or sources", "set", "none")
 	check(slices.Equal(have.Subjects, need.Subjects), "subjects", have.Subjects, need.Subjects)
-	check(have.SubjectTransform == nil && have.RePublish == nil, "subject_transform or republish", "set", "none")
+	check(have.SubjectTransform == nil, "subject_transform", "set", "none")
+	check(have.RePublish != nil && *have.RePublish == *need.RePublish, "republish", have.RePublish, *need.RePublish)
 	if weak != nil {
 		return errors.New(strings.Join(weak, "; "))
 	}

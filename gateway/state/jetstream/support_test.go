@@ -154,8 +154,13 @@ func (c *cluster) ready() {
 	}
 }
 
-func (c *cluster) config(i int) Config {
-	return Config{Keys: c.keys, Cluster: &Cluster{URLs: []string{c.servers[i].ClientURL()}, Replicas: 3}}
+// config is of a gateway that knows some of the servers.
+func (c *cluster) config(servers ...int) Config {
+	var urls []string
+	for _, i := range servers {
+		urls = append(urls, c.servers[i].ClientURL())
+	}
+	return Config{Keys: c.keys, Cluster: &Cluster{URLs: urls, Replicas: 3}}
 }
 
 // doors opens a store through each of the servers.

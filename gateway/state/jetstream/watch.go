@@ -2,9 +2,10 @@ package jetstream
 
 import (
 	"context"
-	"crypto/rand"
+	"errors"
 	"fmt"
 	"iter"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -13,189 +14,196 @@ import (
 	"stsgate/gateway/state"
 )
 
-// beats begins the path of messages that are no records: a key never has a
-// slash in its path.
-const beats = "/beat."
+const (
+	// deliverLast is how long a fence may be ahead of what was heard.
+	deliverLast = 2 * state.BeatInterval
+	// toldAhead is how many messages wait to be read. More are asked for.
+	toldAhead = 1024
+)
 
-// deliverLast is how long a beat that was acknowledged may be on its way. The
-// server that has the consumer may be gone, which the client would notice after
-// two seconds; then a mirror is closed.
-const deliverLast = 2 * state.BeatInterval
-
-// A fence is a sequence of the stream that is above everything that was
-// acknowledged before asOf.
-type fence struct {
-	sequence uint64
-	asOf     time.Time
-}
-
-// A watch reads the whole bucket, whatever its prefix is, so that it passes
-// every fence.
+// A watch follows a bucket by what its leader tells everybody of each message
+// that was stored. That may get lost: the sequences show it, and what is missing
+// is asked for. So a watch outlives the servers that it hears from; a consumer
+// does not, and to make another a cluster needs more than the bucket's majority.
 type watch struct {
 	s      *Store
 	bucket state.Bucket
-	beat   string               // the path of its beats
-	server string               // where it reads, in a cluster
+	beat   beat
+	prefix state.Key
+	tell   func(state.Event) bool
+
+	seen   uint64               // everything up to it was read
+	filled time.Time            // when something was last asked for
+	ahead  []fence              // that are not reached
+	last   uint64               // of the last fence
 	beaten map[uint64]time.Time // when beats that were read were written, by the store's clock
-
-	// Until it is current for the first time:
-	pending uint64          // records that there were
-	seen    map[string]bool // the paths of those that were read
-
-	messages chan message
-	fences   chan fence
-	failed   chan error
 }
 
-// Watch implements state.Store. It costs a consumer in the server and, with a
-// cluster, four small writes a second: a gateway has one for each bucket that
-// it mirrors, not one for each request.
+// errStopped says that whom a watch tells heard enough.
+var errStopped = errors.New("stopped")
+
+// Watch implements state.Store. It costs a consumer in the server until it is
+// current for the first time, then a subscription and, with a cluster, four
+// small writes a second: a gateway has one for each bucket that it mirrors, not
+// one for each request.
 func (s *Store) Watch(ctx context.Context, prefix state.Key) iter.Seq2[state.Event, error] {
 	return func(yield func(state.Event, error) bool) {
 		ctx, stop := context.WithCancel(ctx)
 		defer stop()
-		w := s.watch(prefix.Bucket())
-		if err := w.start(ctx); err != nil {
+		w := &watch{s: s, bucket: prefix.Bucket(), prefix: prefix, beaten: map[uint64]time.Time{},
+			tell: func(e state.Event) bool { return yield(e, nil) }}
+		if err := w.run(ctx); !errors.Is(err, errStopped) {
 			yield(state.Event{}, err)
-			return
 		}
-		w.run(ctx, prefix, yield)
 	}
 }
 
-func (s *Store) watch(b state.Bucket) *watch {
-	return &watch{s: s, bucket: b, seen: map[string]bool{}, beat: beats + rand.Text(), beaten: map[uint64]time.Time{},
-		messages: make(chan message, 64), fences: make(chan fence), failed: make(chan error, 2)}
+func (w *watch) run(ctx context.Context) error {
+	heard := make(chan *nats.Msg, toldAhead)
+	hearing, err := w.s.nc.ChanSubscribe(told(w.bucket, ">"), heard)
+	if err != nil {
+		return unavailable(err)
+	}
+	defer hearing.Unsubscribe()
+	c, err := w.s.copier(ctx, w.bucket)
+	if err != nil {
+		return err
+	}
+	w.beat = c.beat
+	first, err := c.run(ctx, w.prefix, w.tell)
+	if err != nil {
+		return err
+	}
+	w.seen, w.last, w.ahead = first.sequence, first.sequence, []fence{first}
+	if err := w.reached(); err != nil {
+		return err
+	}
+	fences := make(chan fence)
+	go w.beat.run(ctx, fences)
+	return w.follow(ctx, heard, fences)
 }
 
-// start makes the consumer and the first fence. That is always written, so
-// that everything that was there at the start comes before it.
-func (w *watch) start(ctx context.Context) error {
-	within, cancel := context.WithTimeout(ctx, state.Deadline)
-	defer cancel()
-	c, err := w.s.consume(within, w.bucket, subject(w.bucket, ">"))
+func (w *watch) follow(ctx context.Context, heard <-chan *nats.Msg, fences <-chan fence) error {
+	for {
+		var err error
+		select {
+		case m := <-heard:
+			if w.s.c.deaf == nil || !w.s.c.deaf(m) {
+				err = w.hear(ctx, m)
+			}
+		case f := <-fences:
+			err = w.expect(ctx, f)
+		case <-ctx.Done():
+			return unavailable(ctx.Err())
+		}
+		if err == nil {
+			err = w.reached()
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// hear takes in what the leader told, after what was missed before it.
+func (w *watch) hear(ctx context.Context, heard *nats.Msg) error {
+	sequence, err := strconv.ParseUint(heard.Header.Get(jetstream.SequenceHeader), 10, 64)
+	if err != nil {
+		return unavailable(errors.Join(errForeign, err))
+	}
+	if sequence <= w.seen {
+		return nil
+	}
+	if sequence > w.seen+1 {
+		if err := w.fill(ctx, sequence-1); err != nil || w.seen+1 != sequence {
+			return err
+		}
+	}
+	written, err := time.Parse(time.RFC3339Nano, heard.Header.Get(jetstream.TimeStampHeaer))
+	if err != nil {
+		return unavailable(errors.Join(errForeign, err))
+	}
+	m, err := stored(w.bucket, heard.Header.Get(jetstream.SubjectHeader), heard.Data, heard.Header, sequence, written)
 	if err != nil {
 		return err
 	}
-	w.pending, w.server = c.pending, c.server
-	first, err := w.write(within)
-	if err != nil {
-		c.close()
-		return err
+	return w.take(m)
+}
+
+// expect adds a fence, and asks for what it is above when the one before it was
+// not reached for long.
+func (w *watch) expect(ctx context.Context, f fence) error {
+	if f.sequence < w.last {
+		return unavailable(fmt.Errorf("the bucket %s was made anew: message %d after %d", w.bucket, f.sequence, w.last))
 	}
-	go w.read(ctx, c)
-	go w.measure(ctx, first)
+	w.last = f.sequence
+	if f.asOf.Before(w.filled) {
+		return nil
+	}
+	w.ahead = append(w.ahead, f)
+	if f.asOf.Sub(w.ahead[0].asOf) > deliverLast {
+		return w.fill(ctx, f.sequence)
+	}
 	return nil
 }
 
-func (w *watch) read(ctx context.Context, c *consumer) {
-	defer c.close()
-	for {
-		m, err := c.next(ctx, 0)
+// fill asks for what was stored up to a sequence, and for nothing more when
+// there is no answer: the next message or fence begins it anew.
+//
+// Of what was replaced meanwhile it finds nothing, and what replaced it may come
+// later. So fences that were begun before its end say nothing any more.
+func (w *watch) fill(ctx context.Context, to uint64) error {
+	defer func() { w.filled, w.ahead = w.s.c.now(), nil }()
+	for w.seen < to {
+		raw, err := w.after(ctx, w.seen)
 		if err != nil {
-			w.failed <- err
-			return
+			return nil
 		}
-		select {
-		case w.messages <- m:
-		case <-ctx.Done():
-			return
+		if raw.Sequence > to {
+			w.seen = to
+			return nil
+		}
+		m, err := stored(w.bucket, raw.Subject, raw.Data, raw.Header, raw.Sequence, raw.Time)
+		if err != nil {
+			return err
+		}
+		if err := w.take(m); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
-// measure sets fences. One that cannot be set is left out; without them the
-// watch grows old, and whoever reads it sees that.
-func (w *watch) measure(ctx context.Context, f fence) {
-	set := w.write
-	if w.s.c.Cluster == nil {
-		set = w.ask
-	}
-	beat := time.NewTicker(state.BeatInterval)
-	defer beat.Stop()
-	var err error
-	for {
-		if err == nil {
-			select {
-			case w.fences <- f:
-			case <-ctx.Done():
-				return
-			}
-		}
-		select {
-		case <-beat.C:
-		case <-ctx.Done():
-			return
-		}
-		f, err = w.set(ctx, set)
-	}
-}
-
-func (w *watch) set(ctx context.Context, set func(context.Context) (fence, error)) (fence, error) {
-	ctx, cancel := context.WithTimeout(ctx, state.Deadline)
+// after asks the leader for the first message after a sequence.
+func (w *watch) after(ctx context.Context, sequence uint64) (*jetstream.RawStreamMsg, error) {
+	ctx, cancel := context.WithTimeout(ctx, w.s.c.attempt)
 	defer cancel()
-	return set(ctx)
+	return w.s.streams[w.bucket].GetMsg(ctx, sequence+1, jetstream.WithGetMsgSubject(subject(w.bucket, ">")))
 }
 
-// write sets a fence with a message. In a cluster nothing less will do: a
-// leader that lost the others answers questions for some seconds.
-func (w *watch) write(ctx context.Context) (fence, error) {
-	asOf := w.s.c.now()
-	ack, err := w.s.js.PublishMsg(ctx, nats.NewMsg(subject(w.bucket, w.beat)), jetstream.WithMsgTTL(10*time.Second), jetstream.WithRetryAttempts(0))
-	if err != nil {
-		return fence{}, unavailable(err)
+// take tells of the next message.
+func (w *watch) take(m message) error {
+	w.seen = m.record.Revision
+	if m.path == w.beat.path {
+		w.beaten[w.seen] = m.record.Written
 	}
-	return fence{ack.Sequence, asOf}, nil
-}
-
-// ask sets a fence by asking the only server.
-func (w *watch) ask(ctx context.Context) (fence, error) {
-	asOf := time.Now()
-	info, err := w.s.streams[w.bucket].Info(ctx)
-	if err != nil {
-		return fence{}, unavailable(err)
+	if e, ok := event(m, w.prefix); ok && !w.tell(e) {
+		return errStopped
 	}
-	return fence{info.State.LastSeq, asOf}, nil
+	return nil
 }
 
-// run puts messages and fences together.
-func (w *watch) run(ctx context.Context, prefix state.Key, yield func(state.Event, error) bool) {
-	var seen uint64
-	var ahead []fence
-	for {
-		select {
-		case m := <-w.messages:
-			seen = m.record.Revision
-			if m.path == w.beat {
-				w.beaten[seen] = m.record.Written
-			}
-			if w.seen != nil {
-				w.seen[m.record.Key.Path()] = true
-			}
-			if e, ok := event(m); ok && prefix.Covers(m.record.Key) && !yield(e, nil) {
-				return
-			}
-		case f := <-w.fences:
-			ahead = append(ahead, f)
-			if late := f.asOf.Sub(ahead[0].asOf); late > deliverLast && w.seen == nil {
-				yield(state.Event{}, unavailable(fmt.Errorf("beats of %s are acknowledged and not delivered for %s: its consumer is gone", w.bucket, late)))
-				return
-			}
-		case err := <-w.failed:
-			yield(state.Event{}, err)
-			return
-		case <-ctx.Done():
-			yield(state.Event{}, unavailable(ctx.Err()))
-			return
-		}
-		for len(ahead) > 0 && ahead[0].sequence <= seen {
-			w.skew(ahead[0])
-			if !w.loaded(ctx, prefix, yield) || !yield(state.Event{Kind: state.Current, AsOf: ahead[0].asOf}, nil) {
-				return
-			}
-			ahead = ahead[1:]
+// reached tells of the fences up to which everything was read.
+func (w *watch) reached() error {
+	for len(w.ahead) > 0 && w.ahead[0].sequence <= w.seen {
+		f := w.ahead[0]
+		w.ahead = w.ahead[1:]
+		w.skew(f)
+		if !w.tell(state.Event{Kind: state.Current, AsOf: f.asOf}) {
+			return errStopped
 		}
 	}
+	return nil
 }
 
 // skew tells how far the clock of the leader that wrote a beat is ahead.
@@ -207,35 +215,10 @@ func (w *watch) skew(f fence) {
 	}
 }
 
-// loaded tells, before the watch is current for the first time, of records that
-// the server has and cannot read. It returns false when the watch is over.
-func (w *watch) loaded(ctx context.Context, prefix state.Key, yield func(state.Event, error) bool) bool {
-	if w.seen == nil {
-		return true
-	}
-	complete := uint64(len(w.seen)) > w.pending // with the beat
-	var unread []state.Key
-	if !complete {
-		var err error
-		ctx, cancel := context.WithTimeout(ctx, state.Deadline)
-		defer cancel()
-		if _, unread, err = w.s.rest(ctx, prefix, w.seen); err != nil {
-			yield(state.Event{}, err)
-			return false
-		}
-	}
-	w.seen = nil
-	for _, k := range unread {
-		if !yield(state.Event{Kind: state.Corrupt, Record: state.Record{Key: k}}, nil) {
-			return false
-		}
-	}
-	return true
-}
-
-func event(m message) (state.Event, bool) {
+// event is what a message tells of a record below prefix.
+func event(m message, prefix state.Key) (state.Event, bool) {
 	switch {
-	case m.record.Key == state.Key{}:
+	case m.record.Key == state.Key{}, !prefix.Covers(m.record.Key):
 		return state.Event{}, false
 	case m.gone:
 		return state.Event{Kind: state.Gone, Record: state.Record{Key: m.record.Key}}, true
