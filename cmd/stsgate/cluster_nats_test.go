@@ -24,6 +24,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nkeys"
 
+	"stsgate/gateway/state"
 	"stsgate/testdata"
 )
 
@@ -266,6 +267,39 @@ func (c *natsCluster) leader() string {
 		c.t.Fatal("nobody leads the cluster")
 	}
 	return about.Data.Meta.Leader
+}
+
+// settle waits until every server has what was acknowledged: three stand the loss
+// of one, not of another before that.
+func (c *natsCluster) settle() {
+	c.t.Helper()
+	nc := c.connect(0)
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	start := time.Now()
+	var behind []string
+	whole := eventually(time.Minute, func() bool {
+		behind = nil
+		buckets := 0
+		for s := range js.ListStreams(c.t.Context()).Info() {
+			buckets++
+			for _, r := range s.Cluster.Replicas {
+				if !r.Current || r.Offline || s.Cluster.Leader == "" {
+					behind = append(behind, r.Name+" of "+s.Config.Name)
+				}
+			}
+		}
+		return buckets == len(state.Buckets()) && len(behind) == 0
+	})
+	if !whole {
+		c.t.Errorf("%v are behind a minute after the repair", behind)
+	}
+	if took := time.Since(start); took > time.Second {
+		c.t.Logf("the servers needed %s to have the same again", took.Round(time.Millisecond))
+	}
 }
 
 // unburden has a server lead no bucket.

@@ -304,6 +304,7 @@ func (l *clusterLoad) serving(since time.Time) bool {
 // endure has one server in trouble until the others serve without it, then
 // repairs it.
 func (l *clusterLoad) endure(t *testing.T, tr trouble, server int) {
+	l.c.settle()
 	name := fmt.Sprintf("%s %s", l.c.nodes[server].name, tr.name)
 	shut := l.shut.Load()
 	harmed := time.Now()
@@ -328,6 +329,7 @@ func (l *clusterLoad) withoutFollower(t *testing.T) {
 	for l.c.nodes[server].name == l.c.leader() {
 		server++
 	}
+	l.c.settle()
 	l.c.unburden(server)
 	<-time.After(2 * time.Second)
 	shut, grants := l.shut.Load(), l.grants.Load()
