@@ -147,8 +147,8 @@ func (w *watch) expect(ctx context.Context, f fence) error {
 	return nil
 }
 
-// fill asks for what was stored up to a sequence, and for nothing more when
-// there is no answer: the next message or fence begins it anew.
+// fill asks for what was stored up to a sequence at least. When there is no
+// answer, the next message or fence begins it anew.
 //
 // Of what was replaced meanwhile it finds nothing, and what replaced it may come
 // later. So fences that were begun before its end say nothing any more.
@@ -157,10 +157,6 @@ func (w *watch) fill(ctx context.Context, to uint64) error {
 	for w.seen < to {
 		raw, err := w.after(ctx, w.seen)
 		if err != nil {
-			return nil
-		}
-		if raw.Sequence > to {
-			w.seen = to
 			return nil
 		}
 		m, err := stored(w.bucket, raw.Subject, raw.Data, raw.Header, raw.Sequence, raw.Time)

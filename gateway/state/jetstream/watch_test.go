@@ -93,6 +93,52 @@ func TestDeafWatch(t *testing.T) {
 	}
 }
 
+// What was asked for may have been replaced: a fence of before does not tell that
+// the watch is current while it knows neither the one nor the other.
+func TestReplacedWhileAsked(t *testing.T) {
+	s := inDir(t)
+	ctx, k := t.Context(), state.Bans.Key("mallory")
+	var told []state.Event
+	w := &watch{s: s, bucket: state.Bans, prefix: state.Bans.Key(), beaten: map[uint64]time.Time{}, beat: s.beat(state.Bans),
+		tell: func(e state.Event) bool { told = append(told, e); return true }}
+	expect := func(f fence, err error) {
+		t.Helper()
+		if err := errors.Join(err, w.expect(ctx, f), w.reached()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first := put(t, s, k, "one", 0)
+	before, err := w.beat.ask(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := s.CompareAndSwap(ctx, k, first, []byte("two"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	third := put(t, s, state.Bans.Key("later"), "", 0)
+	w.ahead = []fence{{first, before.asOf.Add(-2 * deliverLast)}} // late, so that it asks
+	w.seen = first - 1
+	expect(before, nil)
+	if len(told) != 1 || told[0].Record.Revision != second {
+		t.Fatalf("told %+v, want revision %d and that nothing is current", told, second)
+	}
+	w.seen = first // as if the answer had ended here
+	told = nil
+	expect(before, nil)
+	if told != nil {
+		t.Fatalf("told %+v by a fence of before", told)
+	}
+	expect(w.beat.ask(ctx))
+	if err := w.fill(ctx, third); err != nil {
+		t.Fatal(err)
+	}
+	expect(w.beat.ask(ctx))
+	if n := len(told); n != 3 || told[2].Kind != state.Current {
+		t.Errorf("told %+v, want both records, then that it is current", told)
+	}
+}
+
 // A watch goes on when any one server is lost, and needs no consumer for that.
 func TestWatchOutlivesServers(t *testing.T) {
 	if testing.Short() {
