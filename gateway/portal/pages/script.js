@@ -2,8 +2,12 @@
 // Passkeys, news of what waits, and the reader's own time. All else works
 // without this file.
 
-let leaving = false; // for another page, with what the user has chosen
-addEventListener("submit", () => { leaving = true; });
+let leaving = false; // for another page, with what the user has chosen, once
+addEventListener("submit", e => {
+  if (leaving) e.preventDefault();
+  leaving = true;
+});
+addEventListener("pageshow", () => { leaving = false; });
 
 const token = form => form.querySelector("input[name=token]").value;
 
