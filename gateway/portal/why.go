@@ -28,7 +28,7 @@ func whyText(label string) why {
 	case "second-factor-denied":
 		return why{"It was denied here", "You, or somebody signed in as you, denied it on these pages. If that was not you, say so below at once."}
 	case "second-factor-stopped":
-		return why{"Too many were not answered", "So many sign-ins with your password were denied or not answered that you are not asked any more for a while. Typed codes still work. If these were not you, change your password."}
+		return why{"You were not asked", "The password was right, but another sign-in waited for your answer, or you had been asked three times within ten minutes: answer what waits, and sign in again in the program. After five that you denied or did not answer you are not asked for an hour, and typed codes still work. If these were not you, change your password."}
 	case "wrong-code":
 		return why{"The code was not accepted", "The password was right, but the code behind it was wrong, too old, or used before. Wait for the next one."}
 	case "rate-limited", "throttled":
