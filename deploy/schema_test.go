@@ -181,11 +181,12 @@ func (w *schemaWriter) typed(k policy.Key) schema {
 
 // words asks the loader which words a list may hold.
 func (w *schemaWriter) words(k policy.Key) []string {
-	rule := map[string]string{
-		"match": "match: {" + k.Name + ": [zzz]}, deny: {}",
-		"mfa":   "match: everyone, require: {mfa: {" + k.Name + ": [zzz]}}",
+	file := map[string]string{
+		"application": "applications: {a: {realms: [a], answer: forward, " + k.Name + ": [zzz]}}",
+		"match":       "rules: [{name: a, match: {" + k.Name + ": [zzz]}, deny: {}}]",
+		"mfa":         "rules: [{name: a, match: everyone, require: {mfa: {" + k.Name + ": [zzz]}}}]",
 	}[k.Place]
-	_, err := policy.Load(fstest.MapFS{"a.yaml": {Data: []byte("rules: [{name: a, " + rule + "}]")}}, policy.Vocabulary{Directory: true})
+	_, err := policy.Load(fstest.MapFS{"a.yaml": {Data: []byte(file)}}, policy.Vocabulary{Directory: true})
 	return w.wanted(err)
 }
 
@@ -203,7 +204,7 @@ func (w *schemaWriter) wanted(err error) []string {
 	if err == nil {
 		w.t.Fatal("zzz is a word")
 	}
-	m := regexp.MustCompile(`(?m)"?zzz"?: want ([a-z0-9, -]+)$|want ([a-z0-9 -]+), got "zzz"`).FindStringSubmatch(err.Error())
+	m := regexp.MustCompile(`(?m)"?zzz"?: want ([A-Za-z0-9, -]+)$|want ([A-Za-z0-9 -]+), got "zzz"`).FindStringSubmatch(err.Error())
 	if m == nil {
 		w.t.Fatalf("no words in %q", err)
 	}

@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
+	"strings"
 
 	"stsgate/gateway/account"
 	"stsgate/gateway/family"
@@ -24,13 +26,19 @@ func peer(r *http.Request) netip.AddrPort {
 // parse reads the message, once, from the bytes that were received.
 func (x *exchange) parse() error {
 	in := x.head
-	in.Body, in.Memory, in.Now = x.body, x.memory, x.start
+	in.Body, in.Memory, in.Now, in.Lists = x.body, x.memory, x.start, x.lists
 	r, err := wstrust.ReadRequest(in)
 	if err != nil {
 		return RefuseMessage(err)
 	}
 	x.request = r
 	return nil
+}
+
+// lists tells whether an application has an element of a request forwarded.
+func (x *exchange) lists(application, element string) bool {
+	a := x.set.Application(application)
+	return a != nil && slices.Contains(a.Extensions, element)
 }
 
 // RefuseMessage finds the reason for which a request is refused that package
@@ -270,6 +278,9 @@ func (x *exchange) answerable() error {
 
 // Issuable refuses what the built-in issuer has no token for.
 func Issuable(r *wstrust.Request) error {
+	if len(r.Extensions) > 0 {
+		return refusal.New(refusal.Unsupported, "the issuer does not answer %s", strings.Join(r.Extensions, ", "))
+	}
 	if _, ok := r.TokenKind(); !ok {
 		return refusal.New(refusal.Unsupported, "the issuer has no token type %q", r.TokenType)
 	}

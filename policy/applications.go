@@ -60,6 +60,9 @@ type Application struct {
 	// AnswerEncrypted tells that the farm encrypts its tokens for this
 	// application, so that nothing in them can be checked.
 	AnswerEncrypted bool
+	// Extensions are the children of a RequestSecurityToken, by their local
+	// names, that ask the farm for more than a token and are forwarded.
+	Extensions []string
 	// TrustFarmMFA tells that a token of the farm may say that its user proved a
 	// second factor where an issued token would not.
 	TrustFarmMFA bool
@@ -134,6 +137,9 @@ func (l *loader) application(r *reader, f field, a *Application) {
 	if encrypted, ok := fields["answer_encrypted"]; ok {
 		a.AnswerEncrypted = r.truth(encrypted.value)
 	}
+	if extensions, ok := fields["extensions"]; ok {
+		a.Extensions = r.extensions(extensions.value)
+	}
 	if trust, ok := fields["trust_farm_mfa"]; ok {
 		a.TrustFarmMFA = r.truth(trust.value)
 	}
@@ -151,6 +157,18 @@ func (l *loader) application(r *reader, f field, a *Application) {
 		}
 	}
 	r.tokenContent(fields, a)
+}
+
+// extensionNames are what a request may ask the farm for (security.md, SOAP-10).
+// A token that somebody else is named in, as OnBehalfOf and ActAs ask for, is not
+// released whoever lists them.
+var extensionNames = []string{"AdditionalContext", "Claims", "Encryption", "Issuer", "Participants", "ProofEncryption", "SecondaryParameters", "UseKey"}
+
+func (r *reader) extensions(n *yaml.Node) (all []string) {
+	for _, e := range r.texts(n, "a list of elements", "element", func(c *yaml.Node) (string, bool) { return r.word(c, extensionNames...) }) {
+		all = append(all, e.text)
+	}
+	return all
 }
 
 // readRealms reads the realms of an application and checks that no other one

@@ -161,6 +161,9 @@ func (w *weakening) application(was, a *Application) {
 	if a.AnswerEncrypted && !was.AnswerEncrypted {
 		w.add(a.at, "application %q takes answers that nobody can check", a.Name)
 	}
+	if more := without(a.Extensions, was.Extensions); len(more) > 0 {
+		w.add(a.at, "application %q has %s forwarded", a.Name, strings.Join(more, ", "))
+	}
 	if a.TrustFarmMFA && !was.TrustFarmMFA {
 		w.add(a.at, "application %q takes second factors that the farm claims", a.Name)
 	}

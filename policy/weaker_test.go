@@ -84,6 +84,7 @@ func TestWeakerNames(t *testing.T) {
 		{"answer: issue}", "answer: issue, lifetime: 8h}", `application "payroll" has tokens that live 8h0m0s, not 1h0m0s`},
 		{"answer: issue}", "answer: issue, lifetime: 10m, oracle: hide}", ""},
 		{"answer: forward}", "answer: forward, answer_encrypted: true}", `application "travel" takes answers that nobody can check`},
+		{"answer: forward}", "answer: forward, extensions: [Claims, UseKey]}", `application "travel" has Claims, UseKey forwarded`},
 		{"answer: forward}", "answer: forward, trust_farm_mfa: true}", `application "travel" takes second factors that the farm claims`},
 		{"answer: forward}", "answer: forward, assurance: accept-approve}", `application "travel" is told of a second factor where the user only approved`},
 		{"answer: issue}", "answer: issue, claims: [{type: c/1, from: groups}]}", `application "payroll" gets other claims`},

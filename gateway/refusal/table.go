@@ -16,6 +16,7 @@ const (
 	textToken       = "The kind of credential is not supported here."
 	textApprove     = "A second factor is needed: open {portal}, approve this sign-in there, and try again here."
 	textNumber      = "A second factor is needed: open {portal}, type {number} there, and try again here. Never type a number that somebody else gives you."
+	textStopped     = "MSIS7068: Access denied. Another sign-in of this user waits for its answer, or several had none: try again in some minutes."
 	textReplayed    = "The message was answered before: send a new one."
 	textExpired     = "The message has expired or is not yet valid: check the clock."
 )
@@ -107,7 +108,7 @@ var table = [numReasons]Row{
 		Meaning: "The password is right, and the fault tells a number: the user types it in the portal, and the next try passes."},
 	SecondFactorDenied: {Label: "second-factor-denied", Status: 500, Proven: true, Sender: true, Code: "FailedAuthentication", Text: textDenied, Level: slog.LevelWarn,
 		Meaning: "The password is right and its user denied the sign-in, or typed two wrong numbers: somebody else may have the password."},
-	SecondFactorStopped: {Label: "second-factor-stopped", Status: 500, Proven: true, Sender: true, Code: "FailedAuthentication", Text: textDenied, Level: slog.LevelWarn,
+	SecondFactorStopped: {Label: "second-factor-stopped", Status: 500, Proven: true, Sender: true, Code: "FailedAuthentication", Text: textStopped, Level: slog.LevelWarn,
 		Meaning: "The password is right, and the user is not asked again for now: a sign-in waits elsewhere, three were asked for in 10 minutes, or five were not approved. A code or an approval made beforehand still passes."},
 	SecondFactorDown: {Label: "second-factor-down", Status: 500, Proven: true, Code: "RequestFailed", Text: textFailed, Level: slog.LevelError,
 		Meaning: "The password is right, and what checks the second factor did not answer."},

@@ -5,8 +5,23 @@ import "stsgate/gateway/soap"
 // unsupported declines an element of a request.
 func (x *reader) unsupported(e *soap.Element) { x.decline(e, "%s is not supported", e.Name.Local) }
 
-// extension reads what few requests have, and declines it: no answer here has
-// what it asks for (protocol.md, section 3.1; security.md, SOAP-10).
+// ask notes an element that only the farm answers, for applications that list it.
+func (x *reader) ask(e *soap.Element) { x.asked = append(x.asked, e) }
+
+// judgeAsked declines what the application does not list.
+func (x *reader) judgeAsked() {
+	for _, e := range x.asked {
+		if x.in.Lists == nil || !x.in.Lists(string(x.fresh[x.application.from:x.application.to]), e.Name.Local) {
+			x.decline(e, "%s is not supported unless the application lists it", e.Name.Local)
+			return
+		}
+		x.r.Extensions = append(x.r.Extensions, e.Name.Local)
+	}
+}
+
+// extension reads what few requests have. No token that is issued here has what
+// it asks for, and of those that are forwarded a token for somebody else would
+// not be released (protocol.md, section 3.1; security.md, SOAP-10).
 func (x *reader) extension(e *soap.Element) (err error) {
 	if x.r.Version == V2005 {
 		switch e.Name.Local {
@@ -25,17 +40,21 @@ func (x *reader) extension(e *soap.Element) (err error) {
 	case "DelegateTo":
 		_, err = x.token(e)
 	case "UseKey":
-		err = x.useKey(e)
+		x.ask(e)
+		return x.useKey(e)
 	case "Claims":
-		err = x.claims(e)
+		x.ask(e)
+		return x.claims(e)
 	case "SecondaryParameters":
-		err = x.secondary(e)
+		x.ask(e)
+		return x.secondary(e)
 	case "Participants":
-		err = x.participants(e)
-	case "Issuer":
-		err = x.unread(e, "SOAP-10")
-	case "Encryption", "ProofEncryption", "BinaryExchange", "RequestKET", "KeyExchangeToken",
-		"SignChallenge", "SignChallengeResponse", "Authenticator", "CombinedHash":
+		x.ask(e)
+		return x.participants(e)
+	case "Issuer", "Encryption", "ProofEncryption":
+		x.ask(e)
+		return x.unread(e, "SOAP-10", nsSignature)
+	case "BinaryExchange", "RequestKET", "KeyExchangeToken", "SignChallenge", "SignChallengeResponse", "Authenticator", "CombinedHash":
 	default:
 		return x.refuse(Malformed, "SOAP-10", e, "%s in RequestSecurityToken", name(e))
 	}

@@ -56,7 +56,7 @@ func (x *reader) judge() error {
 	if err := x.judgeCredential(); err != nil {
 		return err
 	}
-	if x.declined != nil {
+	if x.judgeAsked(); x.declined != nil {
 		return x.declined
 	}
 	if err := x.judgeKey(); err != nil {

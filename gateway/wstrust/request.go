@@ -27,6 +27,10 @@ type Inbound struct {
 	// Takes says which requests the endpoint answers, by default those to issue
 	// a token for a user name and a plain password.
 	Takes Takes
+	// Lists tells whether an application, by its AppliesTo, has a child of the
+	// RequestSecurityToken forwarded that asks for more than a token, by its local
+	// name: one of Extensions. Nil tells that none has.
+	Lists func(application, element string) bool
 	// Memory is what the request is read into; nil means new memory.
 	Memory *Memory
 	// Now is the time that the message's Timestamp is measured against.
@@ -130,8 +134,9 @@ type reader struct {
 	// Parts of the message, nil when absent, and what they say for judging.
 	verb, presented, signature, timestamp, target *soap.Element
 
-	keySize           int   // in bits
-	doubted, declined error // why not, when the message has been read
+	keySize           int             // in bits
+	doubted, declined error           // why not, when the message has been read
+	asked             []*soap.Element // for the farm, where the application lists them
 
 	// Texts that differ from message to message. They lie in fresh, behind one
 	// another, and become one string in the end.

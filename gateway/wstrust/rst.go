@@ -91,8 +91,10 @@ func (x *reader) foreignParameter(e *soap.Element) (err error) {
 		return x.leaf(e)
 	case soap.Name{Space: nsIdentity, Local: "RequestDisplayToken"}:
 		return x.leaf(e)
-	case soap.Name{Space: "http://docs.oasis-open.org/wsfed/authorization/200706", Local: "AdditionalContext"},
-		soap.Name{Space: NSPolicy, Local: "Policy"}:
+	case soap.Name{Space: "http://docs.oasis-open.org/wsfed/authorization/200706", Local: "AdditionalContext"}:
+		x.ask(e)
+		return x.unread(e, "SOAP-10")
+	case soap.Name{Space: NSPolicy, Local: "Policy"}:
 		x.unsupported(e)
 		return nil
 	case soap.Name{Space: nsTrust14, Local: "ActAs"}:

@@ -128,6 +128,10 @@ type Request struct {
 	// there is none.
 	Target Token
 
+	// Extensions are the children of the RequestSecurityToken, by their local
+	// names, that the farm may answer and nobody here (security.md, SOAP-10).
+	Extensions []string
+
 	// Tolerated names the deviations from the specifications that this message
 	// has and that are accepted, from a closed list.
 	Tolerated []Tolerance
