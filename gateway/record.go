@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -10,6 +11,8 @@ import (
 
 	"stsgate/gateway/audit"
 	"stsgate/gateway/refusal"
+	"stsgate/gateway/soap"
+	"stsgate/gateway/wstrust"
 	"stsgate/policy"
 )
 
@@ -85,6 +88,7 @@ func (x *exchange) auditRecord(err error) *audit.Record {
 	}
 	if err != nil {
 		r.Outcome, r.Status, r.Error = "failure", refusal.Of(err).Row().Status, err.Error()
+		r.Requirement = requirement(err)
 	}
 	if x.try != nil && x.try.Reported != nil {
 		r.GuardReported = x.try.Reported.Reason.String()
@@ -192,6 +196,17 @@ func (x *exchange) auditToken(r *audit.Record, err error) {
 		r.AssertionID, r.NotOnOrAfter = x.kept.Assertion.ID, x.kept.Assertion.NotOnOrAfter
 		r.AssertionHash, r.Encrypted = hex.EncodeToString(x.kept.Digest[:]), x.kept.Encrypted
 	}
+}
+
+// requirement is what a message that could not be read does not meet.
+func requirement(err error) string {
+	if e, ok := errors.AsType[*wstrust.Error](err); ok {
+		return e.Rule
+	}
+	if e, ok := errors.AsType[*soap.Error](err); ok {
+		return e.Rule
+	}
+	return ""
 }
 
 // Refuse answers a request that package edge did not let in, and records it.

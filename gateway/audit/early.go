@@ -7,7 +7,7 @@ import (
 )
 
 // Requests that are refused before there is a message cost a stranger nothing.
-// Of one source and reason they are one line in earlyTime; sources beyond
+// Of one source, reason and requirement they are one line in earlyTime; sources beyond
 // earlySources are counted together, so that a line per reason is all that more
 // of them make.
 const (
@@ -28,6 +28,8 @@ type early struct {
 type earlyKey struct {
 	source netip.Addr // an IPv6 network of 64 bits; zero for all beyond the limit
 	reason string
+	// requirement is empty for all beyond the limit.
+	requirement string
 }
 
 func newEarly(l *Log) *early {
@@ -37,7 +39,7 @@ func newEarly(l *Log) *early {
 }
 
 // AppendRefused is Append for a request that was refused before there was a
-// message to read. The first of a source and a reason is written at once, those
+// message to read. The first of a source, reason and requirement is written at once, those
 // of the next 10 seconds together as one; for them nil is returned. While the
 // disk is full all are counted, and written when there is room.
 func (l *Log) AppendRefused(r *Record) error {
@@ -49,12 +51,12 @@ func (l *Log) AppendRefused(r *Record) error {
 
 // first counts a record, or tells that it is to be written now.
 func (e *early) first(r *Record) bool {
-	key := earlyKey{network(r.Client), r.Reason}
+	key := earlyKey{network(r.Client), r.Reason, r.Requirement}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	known, seen := e.waiting[key]
 	if !seen && len(e.waiting) >= earlySources {
-		key.source = netip.Addr{}
+		key.source, key.requirement = netip.Addr{}, ""
 		known, seen = e.waiting[key]
 	}
 	if !seen && !e.log.Full() {
@@ -120,9 +122,9 @@ func (e *early) flush() {
 
 // restore counts what was not written to what came since.
 func (e *early) restore(r *Record) {
-	key := earlyKey{network(r.Client), r.Reason}
+	key := earlyKey{network(r.Client), r.Reason, r.Requirement}
 	if r.Others {
-		key.source = netip.Addr{}
+		key.source, key.requirement = netip.Addr{}, ""
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -66,6 +66,22 @@ func TestEarly(t *testing.T) {
 	})
 }
 
+// Of one source, what breaks another requirement has a line of its own.
+func TestEarlyRequirements(t *testing.T) {
+	l, file := open(t)
+	for _, requirement := range []string{"XML-06", "SOAP-10", "SOAP-10"} {
+		r := refused(1, "malformed")
+		r.Requirement = requirement
+		if err := l.AppendRefused(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := lines(t, file); len(got) != 2 || got[0]["labels.requirement"] != "XML-06" || got[1]["labels.requirement"] != "SOAP-10" {
+		t.Errorf("got %v", got)
+	}
+	stop(t, l)
+}
+
 // A stranger with many addresses writes no more than some hundred lines in 10
 // seconds, and every request is counted.
 func TestEarlyFlood(t *testing.T) {

@@ -24,7 +24,9 @@ type Record struct {
 	Reason string `json:"event.reason"`
 	// From the receipt of the request to this record, in nanoseconds.
 	Duration time.Duration `json:"event.duration"`
-	// For requests that were refused before there was a message to read, how many there were of the source and the reason since event.start; the rest of the line is of the latest. The first has a line of its own, without it; then there is one line in 10 seconds.
+	// The requirement that the message does not meet, such as SOAP-10 or XML-06, where it could not be read.
+	Requirement string `json:"labels.requirement,omitempty"`
+	// For requests that were refused before there was a message to read, how many there were of the source, the reason and the requirement since event.start; the rest of the line is of the latest. The first has a line of its own, without it; then there is one line in 10 seconds.
 	Count int `json:"labels.count,omitempty"`
 	// When the first of labels.count was received.
 	Start time.Time `json:"event.start,omitzero"`
