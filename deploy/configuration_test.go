@@ -140,6 +140,8 @@ mfa:
   webhooks: [{name: chat, url: "https://chat.contoso.example/", template: tls.crt}]
   smtp: {address: "mail.contoso.example:587", from: stsgate@contoso.example}
   radius: {servers: ["mfa.contoso.example:1812"], secret: tls.key}`
+	sealed = approving + `
+mfa: {radius: {servers: ["mfa.contoso.example:2083"], tls: {ca: ca.pem}}}`
 	formed = approving + `
 mfa: {webhooks: [{name: chat, url: "https://chat.contoso.example/", form: slack}]}`
 	clustered = forwarding + `
@@ -172,6 +174,8 @@ func TestDocumentedDefaults(t *testing.T) {
 		}
 		if k.path == "mfa.webhooks[].template" {
 			base = formed
+		} else if k.path == "mfa.radius.secret" || strings.HasPrefix(k.path, "mfa.radius.tls.") {
+			base = sealed
 		} else if strings.HasPrefix(k.path, "mfa.") && strings.Count(k.path, ".") > 1 && k.path != "mfa.hold.families" {
 			base = telling
 		}

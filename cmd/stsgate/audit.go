@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/ed25519"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -92,24 +91,6 @@ func (d *daemon) purge(ctx context.Context) {
 			return
 		}
 	}
-}
-
-// syslogTLS says whom the receiver of the audit log must be vouched for by.
-func syslogTLS(c *config.Syslog) (*tls.Config, error) {
-	pool, err := readPool(c.CA)
-	if err != nil {
-		return nil, err
-	}
-	t := &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
-	if c.Certificate == "" {
-		return t, nil
-	}
-	own, err := tls.LoadX509KeyPair(c.Certificate, c.Key)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", c.Certificate, err)
-	}
-	t.Certificates = []tls.Certificate{own}
-	return t, nil
 }
 
 // syslogWaiting is how many lines the receiver did not get yet.

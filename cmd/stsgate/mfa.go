@@ -54,8 +54,7 @@ func loadMFA(c *config.MFA) (*mfaParts, error) {
 		errs = append(errs, err)
 	}
 	if r := c.RADIUS; r != nil {
-		p.radius = &factor.RADIUSServers{Servers: r.Servers, SAM: r.Name == config.SAM, NAS: r.NAS, Timeout: r.Timeout, Tries: r.Tries}
-		p.radius.Secret, err = readSecret(r.Secret)
+		p.radius, err = loadRADIUS(r)
 		errs = append(errs, err)
 	}
 	errs = append(errs, knock.Check("https://portal", p.webhooks, p.smtp))
@@ -95,6 +94,20 @@ func loadSMTP(c *config.SMTP) (*knock.SMTP, error) {
 		errs = append(errs, err)
 	}
 	return s, errors.Join(errs...)
+}
+
+func loadRADIUS(c *config.RADIUS) (*factor.RADIUSServers, error) {
+	r := &factor.RADIUSServers{Servers: c.Servers, SAM: c.Name == config.SAM, NAS: c.NAS, Timeout: c.Timeout, Tries: c.Tries}
+	var err error
+	if c.TLS == nil {
+		r.Secret, err = readSecret(c.Secret)
+		return r, err
+	}
+	if r.TLS, err = clientTLS(c.TLS.CA, c.TLS.Certificate, c.TLS.Key); err != nil {
+		return nil, err
+	}
+	r.TLS.ServerName = c.TLS.Name
+	return r, nil
 }
 
 // readSecret reads a file that only its owner may read, without a line break at

@@ -159,3 +159,30 @@ func TestLoadMFA(t *testing.T) {
 		}
 	}
 }
+
+// MFA-21: an MFA server over TLS has the secret of the protocol, and is known by
+// authorities and a name.
+func TestLoadRadSec(t *testing.T) {
+	dir := t.TempDir()
+	if err := errors.Join(os.Mkdir(filepath.Join(dir, "farm"), 0o700), writeDemoKeys(dir)); err != nil {
+		t.Fatal(err)
+	}
+	at := func(name string) string { return filepath.Join(dir, name) }
+	c := config.RADIUS{Servers: []string{"mfa.example:2083"}, TLS: &config.RADIUSTLS{CA: at("tls.crt"), Name: "mfa", Certificate: at("tls.crt"), Key: at("tls.key")}}
+	p, err := loadMFA(&config.MFA{RADIUS: &c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := p.radius; r.Secret != nil || r.TLS.RootCAs == nil || r.TLS.ServerName != "mfa" || len(r.TLS.Certificates) != 1 {
+		t.Errorf("loaded %+v", r.TLS)
+	}
+	for want, other := range map[string]config.RADIUSTLS{
+		"no PEM certificate": {CA: at("tls.key")},
+		"tls.crt: tls":       {CA: at("tls.crt"), Certificate: at("tls.crt"), Key: at("tls.crt")},
+	} {
+		c.TLS = &other
+		if _, err := loadMFA(&config.MFA{RADIUS: &c}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}

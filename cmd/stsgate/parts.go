@@ -99,7 +99,7 @@ func loadParts(c *config.Config, log *slog.Logger) (*parts, error) {
 	p.mfa, err = loadMFA(&c.MFA)
 	collect(err)
 	if s := c.Audit.Syslog; s != nil {
-		p.syslog, err = syslogTLS(s)
+		p.syslog, err = clientTLS(s.CA, s.Certificate, s.Key)
 		collect(err)
 	}
 	if k := c.Audit.Checkpoints; k != nil {

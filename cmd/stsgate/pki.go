@@ -7,6 +7,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -188,6 +189,25 @@ func readPool(file string) (*x509.CertPool, error) {
 		return nil, fmt.Errorf("%s: no PEM certificate", file)
 	}
 	return pool, nil
+}
+
+// clientTLS says by whom a server must be vouched for, and what is shown to it:
+// nothing without a certificate.
+func clientTLS(ca, certificate, key string) (*tls.Config, error) {
+	pool, err := readPool(ca)
+	if err != nil {
+		return nil, err
+	}
+	t := &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	if certificate == "" {
+		return t, nil
+	}
+	own, err := tls.LoadX509KeyPair(certificate, key)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", certificate, err)
+	}
+	t.Certificates = []tls.Certificate{own}
+	return t, nil
 }
 
 // writeStateKey makes the key of the demo's state, unless it is there.

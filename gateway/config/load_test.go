@@ -142,7 +142,10 @@ func TestLoadFull(t *testing.T) {
 				Address: "mail.contoso.example:465", TLS: config.ImplicitTLS, From: "stsgate <stsgate@contoso.example>", Username: "stsgate", Password: in("audit.key"),
 				NoticesOnly: true, CA: in("adfs-ca.pem"),
 			},
-			RADIUS: &config.RADIUS{Servers: []string{"mfa1.contoso.example:1812"}, Secret: in("audit.key"), Name: config.SAM, NAS: "gate", Timeout: time.Minute, Tries: 1},
+			RADIUS: &config.RADIUS{
+				Servers: []string{"mfa1.contoso.example:2083"}, TLS: &config.RADIUSTLS{CA: in("adfs-ca.pem"), Name: "mfa.contoso.example", Certificate: in("sign.crt"), Key: in("sign.key")},
+				Name: config.SAM, NAS: "gate", Timeout: time.Minute, Tries: 1,
+			},
 		},
 		Clients: config.Clients{
 			Proxies: []netip.Prefix{

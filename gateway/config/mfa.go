@@ -140,13 +140,17 @@ func (SMTPTLS) words() []string { return []string{string(StartTLS), string(Impli
 
 // RADIUS is an MFA server. Its answers must have a Message-Authenticator.
 type RADIUS struct {
-	// Servers are host:port; the one that answered last is asked first. At least
-	// one. Required. Takes effect on restart.
+	// Servers are host:port; the one that answered last is asked first. The port
+	// is 1812, over TLS 2083. At least one. Required. Takes effect on restart.
 	Servers []string `yaml:"servers" check:"required"`
 	// Secret is a file with the secret that all servers share, at least 16 bytes,
 	// which only its owner may read; a line break at its end is left out.
-	// Required. Takes effect on restart.
-	Secret string `yaml:"secret" check:"required,file"`
+	// Default: absent; either secret or tls is required. Takes effect on restart.
+	Secret string `yaml:"secret" check:"file"`
+	// TLS has the servers asked by RADIUS over TLS (RadSec, RFC 6614), at least
+	// 1.2, whose shared secret is always radsec. Default: absent, UDP. Takes
+	// effect on restart.
+	TLS *RADIUSTLS `yaml:"tls"`
 	// Name is what the servers know a user by: upn, or sam for the name without a
 	// domain. Default: upn. Takes effect on restart.
 	Name RADIUSName `yaml:"name"`
@@ -157,9 +161,26 @@ type RADIUS struct {
 	// that answers when its user has approved on a phone. Default: 3s, above 0,
 	// at most 60s. Takes effect on restart.
 	Timeout time.Duration `yaml:"timeout"`
-	// Tries is how often each server is asked. Default: 2, from 1 to 5. Takes
-	// effect on restart.
+	// Tries is how often each server is asked. Over TLS it is once, with the time
+	// of all tries. Default: 2, from 1 to 5. Takes effect on restart.
 	Tries int `yaml:"tries"`
+}
+
+// RADIUSTLS is how servers and the gateway know one another.
+type RADIUSTLS struct {
+	// CA is a PEM file of the authorities that may vouch for the servers. Required.
+	// Takes effect on restart.
+	CA string `yaml:"ca" check:"required,file"`
+	// Name is what the servers' certificates must name. Default: absent, each the
+	// host of its address. Takes effect on restart.
+	Name string `yaml:"name"`
+	// Certificate is a PEM file with the certificate that the gateway shows, Key
+	// one with its private key. Default: absent, none, which few servers take.
+	// Takes effect on restart.
+	Certificate string `yaml:"certificate" check:"file"`
+	// Key is a PEM file with the private key of that certificate. Default: absent.
+	// Takes effect on restart.
+	Key string `yaml:"key" check:"file"`
 }
 
 // A RADIUSName is a name of a user.
@@ -176,7 +197,7 @@ func (RADIUSName) words() []string { return []string{string(UPN), string(SAM)} }
 func defaultMFA() MFA {
 	return MFA{
 		Hold: Hold{Default: 45 * time.Second, Prove: ProveFarm}, Separator: ",", SMTP: &SMTP{TLS: StartTLS},
-		RADIUS: &RADIUS{Name: UPN, NAS: "stsgate", Timeout: 3 * time.Second, Tries: 2},
+		RADIUS: &RADIUS{Name: UPN, NAS: "stsgate", Timeout: 3 * time.Second, Tries: 2, TLS: new(RADIUSTLS)},
 	}
 }
 
@@ -214,7 +235,19 @@ func (d *decoder) checkMFA(m *MFA, portal *Portal, directory *Directory) {
 	if s := m.SMTP; s != nil && (s.Username == "") != (s.Password == "") {
 		d.checkf("mfa.smtp", "username and password belong together")
 	}
-	if r := m.RADIUS; r != nil && (r.Timeout <= 0 || r.Timeout > time.Minute || r.Tries < 1 || r.Tries > 5) {
+	if m.RADIUS != nil {
+		d.checkRADIUS(m.RADIUS)
+	}
+}
+
+func (d *decoder) checkRADIUS(r *RADIUS) {
+	if r.Timeout <= 0 || r.Timeout > time.Minute || r.Tries < 1 || r.Tries > 5 {
 		d.checkf("mfa.radius", "want a timeout above 0s and at most 1m, and 1 to 5 tries, got %v and %d", r.Timeout, r.Tries)
+	}
+	if (r.Secret == "") == (r.TLS == nil) {
+		d.checkf("mfa.radius", "want either secret or tls, whose secret is always radsec")
+	}
+	if t := r.TLS; t != nil && (t.Certificate == "") != (t.Key == "") {
+		d.checkf("mfa.radius.tls", "certificate and key belong together")
 	}
 }

@@ -2,6 +2,7 @@ package factor
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -12,8 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// RADIUSServers are the MFA server that a company already runs. Servers and
-// Secret are needed.
+// RADIUSServers are the MFA server that a company already runs. Servers are
+// needed, and either Secret or TLS.
 type RADIUSServers struct {
 	// Servers are host:port, the one that is asked first before the others. All
 	// have the same secret and, where they challenge, answer for one another
@@ -21,13 +22,18 @@ type RADIUSServers struct {
 	Servers []string
 	// Secret is shared with the servers, at least 16 random bytes (MFA-21).
 	Secret []byte
+	// TLS has them asked over TLS instead of UDP (RadSec, RFC 6614), at least 1.2:
+	// who vouches for them, their name if it is not that of their address, and
+	// what certificate is shown to them.
+	TLS *tls.Config
 	// SAM makes the server know users by SAM; otherwise it is by UPN.
 	SAM bool
 	// NAS is what the server knows the gateway by. Default stsgate.
 	NAS string
 	// Timeout is how long a server has for a try, default 3 s, and Tries is how
 	// often each is asked, default 2. For one that answers when its user has
-	// approved on a phone, a long timeout and one try.
+	// approved on a phone, a long timeout and one try. Over TLS each is asked once
+	// and has the time of all tries.
 	Timeout time.Duration
 	Tries   int
 }
@@ -59,7 +65,11 @@ func newRADIUS(c *RADIUSServers, discarded map[error]prometheus.Counter) (*radiu
 	if r.Tries == 0 {
 		r.Tries = 2
 	}
-	if len(r.Secret) < radiusSecret {
+	if r.TLS != nil {
+		if err := r.secure(); err != nil {
+			return nil, err
+		}
+	} else if len(r.Secret) < radiusSecret {
 		return nil, fmt.Errorf("factor: a RADIUS secret of %d bytes, fewer than %d", len(r.Secret), radiusSecret)
 	}
 	if len(r.Servers) == 0 || r.Tries < 0 || r.Timeout < 0 || len(r.NAS) > radiusValue {
@@ -97,7 +107,11 @@ func (r *radiusClient) ask(ctx context.Context, name string, code, state []byte,
 		if only != "" && only != server {
 			continue
 		}
-		a, err := r.server(ctx, server, request)
+		ask := r.overUDP
+		if r.TLS != nil {
+			ask = r.overTLS
+		}
+		a, err := ask(ctx, server, request)
 		if err == nil {
 			r.first.Store(int32(n))
 			return a, server, nil
@@ -110,9 +124,9 @@ func (r *radiusClient) ask(ctx context.Context, name string, code, state []byte,
 	return nil, "", fmt.Errorf("%w: RADIUS: %w", ErrDown, errs)
 }
 
-// server asks one server, from a port of its own. A try that is made again is
+// overUDP asks one server, from a port of its own. A try that is made again is
 // the same packet, which a server answers once.
-func (r *radiusClient) server(ctx context.Context, server string, request *radiusRequest) (*radiusAnswer, error) {
+func (r *radiusClient) overUDP(ctx context.Context, server string, request *radiusRequest) (*radiusAnswer, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, "udp", server)
 	if err != nil {
 		return nil, err

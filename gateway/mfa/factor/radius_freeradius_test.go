@@ -2,6 +2,7 @@ package factor_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -19,9 +20,51 @@ import (
 
 const radiusSecret = "thirty-two bytes that RADIUS has"
 
+// signedAnswer is how FreeRADIUS is told to sign what it answers.
+const signedAnswer = `			update reply {
+				Message-Authenticator := 0x00
+			}`
+
 // freeRADIUS starts a server and returns its address. It signs its answers, or
 // does not.
 func freeRADIUS(t *testing.T, signs bool) string {
+	t.Helper()
+	signed := ""
+	if signs {
+		signed = signedAnswer
+	}
+	port := freePort(t)
+	startFreeRADIUS(t, "PORT", port, "SECRET", radiusSecret, "\t\t\tSIGNED", signed, "# TLS", "")
+	return net.JoinHostPort("127.0.0.1", port)
+}
+
+// freeRadSec starts one that listens for RADIUS over TLS, and wants to know the
+// gateway.
+func freeRadSec(t *testing.T, a *authority) string {
+	t.Helper()
+	listener := must(net.Listen("tcp", "127.0.0.1:0"))(t)
+	address := listener.Addr().String()
+	listener.Close()
+	_, port, _ := net.SplitHostPort(address)
+	dir := t.TempDir()
+	a.write(filepath.Join(dir, "ca.pem"), tls.Certificate{Certificate: [][]byte{a.cert.Raw}})
+	a.write(filepath.Join(dir, "server.pem"), a.server("mfa.contoso.example"))
+	startFreeRADIUS(t, "PORT", port, "SECRET", "radsec",
+		"\t\t\tSIGNED", signedAnswer, "# TLS", `proto = tcp
+		tls {
+			private_key_file = "`+dir+`/server.pem"
+			certificate_file = "`+dir+`/server.pem"
+			ca_file = "`+dir+`/ca.pem"
+			tls_min_version = "1.2"
+			tls_max_version = "1.3"
+			require_client_cert = yes
+		}`)
+	return address
+}
+
+// startFreeRADIUS starts a server with its configuration filled in: texts to be
+// replaced and their replacements, by turns.
+func startFreeRADIUS(t *testing.T, fill ...string) {
 	t.Helper()
 	program := testdata.Program(t, "freeradius")
 	dir := t.TempDir()
@@ -29,12 +72,7 @@ func freeRADIUS(t *testing.T, signs bool) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	signed := ""
-	if signs {
-		signed = "update reply {\n\t\t\t\tMessage-Authenticator := 0x00\n\t\t\t}"
-	}
-	port := freePort(t)
-	config := strings.NewReplacer("DIR", dir, "PORT", port, "SECRET", radiusSecret, "\t\t\tSIGNED", "\t\t\t"+signed).Replace(string(text))
+	config := strings.NewReplacer(append(fill, "DIR", dir)...).Replace(string(text))
 	for name, text := range map[string]string{"radiusd.conf": config, "dictionary": "$INCLUDE /usr/share/freeradius/dictionary\n"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -47,7 +85,6 @@ func freeRADIUS(t *testing.T, signs bool) string {
 	}
 	t.Cleanup(func() { stop(); server.Wait() })
 	ready(t, filepath.Join(dir, "radius.log"))
-	return net.JoinHostPort("127.0.0.1", port)
 }
 
 // ready waits until the server says so.
@@ -85,7 +122,39 @@ func withRADIUS(secret string, servers ...string) func(*factor.Config) {
 // MFA-21: with a real server: accepted, rejected, another user accepted, and
 // challenged.
 func TestFreeRADIUS(t *testing.T) {
-	s := newSite(t, 2, nil, withRADIUS(radiusSecret, freeRADIUS(t, true)))
+	testFreeRADIUS(t, withRADIUS(radiusSecret, freeRADIUS(t, true)))
+}
+
+// MFA-21: the same over TLS. A server of another authority is asked nothing, and
+// one that does not know the gateway answers nothing.
+func TestFreeRadSec(t *testing.T) {
+	a, other := newAuthority(t), newAuthority(t)
+	server := freeRadSec(t, a)
+	known := func(by *authority, certificates ...tls.Certificate) func(*factor.Config) {
+		return func(c *factor.Config) {
+			withRadSec(by, server)(c)
+			c.RADIUS.TLS.Certificates, c.RADIUS.TLS.ServerName = certificates, "mfa.contoso.example"
+		}
+	}
+	testFreeRADIUS(t, known(a, a.client("gateway")))
+	for _, c := range []struct {
+		what, says string // FreeRADIUS says nothing, it closes
+		config     func(*factor.Config)
+	}{
+		{"of another authority", "unknown authority", known(other, a.client("gateway"))},
+		{"that does not know the gateway", "", known(a, other.client("gateway"))},
+		{"that is not shown the gateway", "", known(a)},
+	} {
+		v := newSite(t, 1, nil, c.config).nodes[0]
+		if _, err := v.CheckCode(t.Context(), user(alice), typed("111111"), policy.RADIUS, home); !errors.Is(err, factor.ErrDown) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("a server %s: got %v", c.what, err)
+		}
+	}
+}
+
+func testFreeRADIUS(t *testing.T, config func(*factor.Config)) {
+	t.Helper()
+	s := newSite(t, 2, nil, config)
 	v, other := s.nodes[0], s.nodes[1]
 	check := func(id, code string, want error) error {
 		t.Helper()
