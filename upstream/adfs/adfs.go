@@ -94,6 +94,10 @@ type Farm struct {
 	nodes   []*node
 	metrics *metrics
 	signers signers
+	// What is known of where the farm takes requests to come from, and of who
+	// else reaches it.
+	extranet extranet
+	direct   direct
 
 	scratch sync.Pool     // of *scratch
 	next    atomic.Uint32 // where the search for the least busy node starts
@@ -129,7 +133,7 @@ func New(c Config) (*Farm, error) {
 		f.nodes = append(f.nodes, n)
 	}
 	var err error
-	if f.metrics, err = newMetrics(c.Metrics, f.nodes, f.signers.count); err != nil {
+	if f.metrics, err = newMetrics(c.Metrics, f.nodes, f.signers.count, f.proofGauges()); err != nil {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.Background())

@@ -67,6 +67,9 @@ func (f *Farm) Forward(ctx context.Context, r *wstrust.Request, origin wstrust.O
 		return nil, &wstrust.NodeError{Node: n.name, Err: err}
 	}
 	answer.Node, answer.Distrust = n.name, c.distrust
+	if fits(answer, r) {
+		f.notice(answer, n, start.Add(took))
+	}
 	return answer, nil
 }
 

@@ -217,6 +217,8 @@ func TestMisbehaviour(t *testing.T) {
 		adfstest.Surplus:         func(err error) bool { return err == nil },
 		// It shows before the request is written, or as an answer to nothing.
 		adfstest.Early: func(err error) bool { return err == nil || isDown(err) },
+		// It is released, and told of.
+		adfstest.Intranet: func(err error) bool { return err == nil },
 	}
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		behind, err := adfstest.Start(adfstest.Config{Users: users, Nodes: len(adfstest.Behaviours()), MaxTLS: version})
@@ -278,7 +280,7 @@ func misbehave(t *testing.T, behind *adfstest.Farm, farm *adfs.Farm, node *adfst
 // harmless is what leaves a connection good for the next request.
 var harmless = []adfstest.Behaviour{
 	adfstest.Regular, adfstest.Failed, adfstest.WrongUser, adfstest.Swap, adfstest.LongLived, adfstest.Expired, adfstest.NotYetValid,
-	adfstest.SenderVouches, adfstest.WrongIssuer, adfstest.Encrypted, adfstest.EncryptedForAny, adfstest.Chunked, adfstest.Interim,
+	adfstest.SenderVouches, adfstest.WrongIssuer, adfstest.Encrypted, adfstest.EncryptedForAny, adfstest.Chunked, adfstest.Interim, adfstest.Intranet,
 }
 
 func isDown(err error) bool { return errors.Is(err, wstrust.ErrDown) }

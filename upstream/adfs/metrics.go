@@ -64,9 +64,9 @@ type metrics struct {
 	metadataFailures prometheus.Counter
 }
 
-// newMetrics gives every node its counters and registers them. keys counts the
-// signing keys that are known.
-func newMetrics(r prometheus.Registerer, nodes []*node, keys func() float64) (*metrics, error) {
+// newMetrics gives every node its counters and registers them, and proofs with
+// them. keys counts the signing keys that are known.
+func newMetrics(r prometheus.Registerer, nodes []*node, keys func() float64, proofs []prometheus.Collector) (*metrics, error) {
 	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "stsgate_farm_requests_total",
 		Help: "Requests to the AD FS farm by node (host:port; none when no node took the request) and outcome: answered with a token, " +
@@ -91,7 +91,7 @@ func newMetrics(r prometheus.Registerer, nodes []*node, keys func() float64) (*m
 		Name: "stsgate_farm_signing_keys",
 		Help: "Keys that the AD FS farm may sign tokens with: given ones, or those in its metadata. 0 while none are known; then nothing is forwarded.",
 	}, keys)
-	all := []prometheus.Collector{requests, refused, duration, m.metadataFailures, known}
+	all := append(proofs, requests, refused, duration, m.metadataFailures, known)
 	for _, o := range []outcome{down, canceled} {
 		m.unsent[o] = requests.WithLabelValues(nowhere, outcomeNames[o])
 	}

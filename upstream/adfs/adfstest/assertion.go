@@ -36,6 +36,7 @@ type grant struct {
 	user        *User
 	audience    string
 	from, until time.Time
+	inside      string // the claim insidecorporatenetwork, empty for none
 }
 
 // assert writes a signed assertion in the layout of AD FS (protocol.md,
@@ -72,10 +73,14 @@ func (f *Farm) assert11(id string, g grant, advice string, signature *string) st
 		return `<saml:Attribute AttributeName="` + name + `" AttributeNamespace="` + namespace + `"><saml:AttributeValue>` + text(value) +
 			`</saml:AttributeValue></saml:Attribute>`
 	}
+	inside := ""
+	if g.inside != "" {
+		inside = attribute("http://schemas.microsoft.com/ws/2012/01", "insidecorporatenetwork", g.inside)
+	}
 	content := `<saml:Conditions NotBefore="` + t + `" NotOnOrAfter="` + end + `"><saml:AudienceRestrictionCondition><saml:Audience>` + text(g.audience) +
 		`</saml:Audience></saml:AudienceRestrictionCondition></saml:Conditions>` + advice + `<saml:AttributeStatement>` + subject +
 		attribute("http://schemas.xmlsoap.org/claims", "UPN", g.user.UPN) +
-		attribute("http://schemas.microsoft.com/LiveID/Federation/2008/05", "ImmutableID", g.user.ImmutableID) +
+		attribute("http://schemas.microsoft.com/LiveID/Federation/2008/05", "ImmutableID", g.user.ImmutableID) + inside +
 		`</saml:AttributeStatement><saml:AuthenticationStatement AuthenticationInstant="` + t +
 		`" AuthenticationMethod="urn:oasis:names:tc:SAML:1.0:am:password">` + subject + `</saml:AuthenticationStatement>`
 	// What is digested has its attributes in canonical order, AD FS writes
@@ -88,13 +93,19 @@ func (f *Farm) assert11(id string, g grant, advice string, signature *string) st
 
 func (f *Farm) assert20(id string, g grant, advice string, signature *string) string {
 	t, end := instant(g.from), instant(g.until)
+	attribute := func(name, value string) string {
+		return `<Attribute Name="` + name + `"><AttributeValue>` + text(value) + `</AttributeValue></Attribute>`
+	}
+	inside := ""
+	if g.inside != "" {
+		inside = attribute("http://schemas.microsoft.com/ws/2012/01/insidecorporatenetwork", g.inside)
+	}
 	head := `<Issuer>` + f.issuer(g.behaviour) + `</Issuer>`
 	content := `<Subject><NameID Format="urn:oasis:names:tc:SAML:2.0:nameid-format:persistent">` + text(g.user.ImmutableID) +
 		`</NameID><SubjectConfirmation Method="urn:oasis:names:tc:SAML:2.0:cm:` + g.confirmation() + `"><SubjectConfirmationData NotOnOrAfter="` + end +
 		`"></SubjectConfirmationData></SubjectConfirmation></Subject><Conditions NotBefore="` + t + `" NotOnOrAfter="` + end +
 		`"><AudienceRestriction><Audience>` + text(g.audience) + `</Audience></AudienceRestriction></Conditions>` + advice + `<AttributeStatement>` +
-		`<Attribute Name="http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn"><AttributeValue>` + text(g.user.UPN) +
-		`</AttributeValue></Attribute></AttributeStatement><AuthnStatement AuthnInstant="` + t + `" SessionIndex="` + id + `"><AuthnContext>` +
+		attribute("http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn", g.user.UPN) + inside + `</AttributeStatement><AuthnStatement AuthnInstant="` + t + `" SessionIndex="` + id + `"><AuthnContext>` +
 		`<AuthnContextClassRef>urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport</AuthnContextClassRef></AuthnContext></AuthnStatement>`
 	canonical := `<Assertion xmlns="` + saml20.namespace + `" ID="` + id + `" IssueInstant="` + t + `" Version="2.0">` + head + content + `</Assertion>`
 	return `<Assertion ID="` + id + `" IssueInstant="` + t + `" Version="2.0" xmlns="` + saml20.namespace + `">` + head +

@@ -84,11 +84,14 @@ const (
 	Surplus
 	// Early answers each connection before a request is read.
 	Early
+	// Intranet takes every request for one from the intranet, whatever its headers
+	// say.
+	Intranet
 )
 
 // Behaviours are all of them, for tests that try each.
 func Behaviours() []Behaviour {
-	all := make([]Behaviour, Early+1)
+	all := make([]Behaviour, Intranet+1)
 	for i := range all {
 		all[i] = Behaviour(i)
 	}
@@ -99,7 +102,7 @@ var behaviourNames = [...]string{
 	"regular", "hang", "stall", "close-on-connect", "close-on-request", "close-idle", "truncate", "unavailable", "failed",
 	"wrong-user", "wrong-audience", "wrong-version", "two-responses", "swap", "wrong-signer", "unsigned", "wrapped", "wrong-issuer", "long-lived", "expired",
 	"not-yet-valid", "sender-vouches", "encrypted", "encrypted-for-any", "page", "garbage", "huge", "many-headers", "chunked",
-	"until-close", "until-cut", "interim", "surplus", "early",
+	"until-close", "until-cut", "interim", "surplus", "early", "intranet",
 }
 
 // String returns the behaviour's name, in lower case with hyphens.

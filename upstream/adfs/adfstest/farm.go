@@ -17,6 +17,9 @@ import (
 	"sync"
 )
 
+// microsoftOnline is the realm of Entra ID.
+const microsoftOnline = "urn:federation:MicrosoftOnline"
+
 // Config says what the farm knows. Zero values mean the defaults.
 type Config struct {
 	// Host is the federation service name; sts.contoso.example by default.
@@ -26,7 +29,8 @@ type Config struct {
 	// Users can sign in.
 	Users []User
 	// Applications are the realms for which there are tokens; by default
-	// urn:federation:MicrosoftOnline.
+	// urn:federation:MicrosoftOnline. That one alone has a rule that passes the
+	// claim insidecorporatenetwork, as Entra Connect writes it.
 	Applications []string
 	// MaxTLS is the newest TLS version that is spoken, such as
 	// tls.VersionTLS12; zero means the newest there is.
@@ -76,7 +80,7 @@ func Start(c Config) (*Farm, error) {
 		c.Nodes = 1
 	}
 	if c.Applications == nil {
-		c.Applications = []string{"urn:federation:MicrosoftOnline"}
+		c.Applications = []string{microsoftOnline}
 	}
 	f := &Farm{Host: c.Host, c: c, swaps: make(chan swap), delivered: map[[sha256.Size]byte]int{}}
 	if err := f.certify(); err != nil {

@@ -241,3 +241,17 @@ func TestNamesOfBehaviours(t *testing.T) {
 		t.Error("got no error for an unknown behaviour")
 	}
 }
+
+// A request that does not say that it came by a proxy came from the intranet,
+// for the relying party that says so.
+func TestInsideCorporateNetwork(t *testing.T) {
+	f := start(t, adfstest.Config{Applications: []string{office, "urn:payroll"}})
+	alice := ask{soap12, trust13, "alice@contoso.example", "correct & horse", office, ""}
+	if _, body := alice.post(t, f); !strings.Contains(body, `AttributeNamespace="http://schemas.microsoft.com/ws/2012/01"><saml:AttributeValue>true<`) {
+		t.Errorf("got %s, want that it came from the intranet", body)
+	}
+	alice.realm = "urn:payroll"
+	if _, body := alice.post(t, f); strings.Contains(body, "insidecorporatenetwork") {
+		t.Errorf("got %s, want nothing of where it came from", body)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -29,6 +30,7 @@ type rst struct {
 	password  string
 	appliesTo string
 	tokenType string
+	proxied   bool // by the header X-MS-Proxy
 }
 
 // parse reads a request, as leniently as encoding/xml does.
@@ -109,12 +111,12 @@ func (f *Farm) answer(b Behaviour, in Request, r *http.Request) response {
 	case r.Method != http.MethodPost:
 		return page(405)
 	}
-	return f.token(b, trust, in, r.Header.Get("Content-Type"))
+	return f.token(b, trust, in, r.Header)
 }
 
 // token answers an RST that came to the endpoint of a WS-Trust version.
-func (f *Farm) token(b Behaviour, trust string, in Request, contentType string) response {
-	media, _, _ := strings.Cut(contentType, ";")
+func (f *Farm) token(b Behaviour, trust string, in Request, header http.Header) response {
+	media, _, _ := strings.Cut(header.Get("Content-Type"), ";")
 	if media != "application/soap+xml" && media != "text/xml" {
 		return page(415)
 	}
@@ -138,6 +140,7 @@ func (f *Farm) token(b Behaviour, trust string, in Request, contentType string) 
 	case u.Denied:
 		return m.fault(trust, "FailedAuthentication", "MSIS7068: Access denied.")
 	}
+	m.proxied = header.Get("X-MS-Proxy") != "" && b != Intranet
 	return f.grant(b, trust, m, u)
 }
 
@@ -148,6 +151,9 @@ var stranger = &User{UPN: "mallory@contoso.example", ImmutableID: "bWFsbG9yeQ=="
 func (f *Farm) grant(b Behaviour, trust string, m *rst, u *User) response {
 	now := time.Now()
 	g := grant{behaviour: b, user: u, audience: m.appliesTo, from: now, until: now.Add(time.Hour)}
+	if m.appliesTo == microsoftOnline {
+		g.inside = strconv.FormatBool(!m.proxied)
+	}
 	switch b {
 	case WrongUser:
 		g.user = stranger
