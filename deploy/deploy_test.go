@@ -119,7 +119,7 @@ func TestExampleLoads(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := lay(t, map[string][]byte{"stsgate.yaml": text},
 				"tls.crt", "tls.key", "adfs-ca.pem", "adfs-signing.pem", "sign.crt", "sign.key", "exchange-online.txt",
-				"GeoLite2-Country.mmdb", "GeoLite2-ASN.mmdb", "dc-ca.pem", "dc.password", "audit.key", "state.key", "siem-ca.pem", "approve.crt", "approve.key", "chat.secret", "pager.json.tmpl", "mail.password", "radius.secret", "syslog.crt", "syslog.key", "policies/x.yaml")
+				"GeoLite2-Country.mmdb", "GeoLite2-ASN.mmdb", "dc-ca.pem", "dc.password", "audit.key", "state.key", "siem-ca.pem", "approve.crt", "approve.key", "chat.secret", "pager.json.tmpl", "mail.password", "proof.password", "radius.secret", "syslog.crt", "syslog.key", "policies/x.yaml")
 			if _, err := config.Load(filepath.Join(dir, "stsgate.yaml")); err != nil {
 				t.Error(err)
 			}

@@ -38,6 +38,7 @@ type daemon struct {
 
 	live    *policy.Live
 	farm    *adfs.Farm // nil without a farm
+	again   again      // asks for its proofs
 	issuer  *issuer.Issuer
 	clock   *clock.Watch
 	audit   *audit.Log
@@ -61,7 +62,7 @@ type plainServer struct {
 // newDaemon builds everything and binds every address. When it returns the
 // kernel takes connections; run answers them.
 func newDaemon(c *config.Config, log *slog.Logger) (_ *daemon, err error) {
-	d := &daemon{c: c, log: log}
+	d := &daemon{c: c, log: log, again: again{make(chan struct{}, 1), make(chan struct{}, 1)}}
 	defer func() {
 		if err != nil {
 			d.close()
@@ -238,6 +239,7 @@ func (d *daemon) run(ctx context.Context) error {
 		go func() { failed <- p.server.Serve(p.listener) }()
 	}
 	go d.watchDirectory(ctx)
+	d.proveFarm(ctx)
 	go d.clock.Run(ctx)
 	go d.purge(ctx)
 	var err error
@@ -301,10 +303,10 @@ func (d *daemon) close() error {
 
 // ready tells whether this gateway should be sent new requests.
 func (d *daemon) ready() bool {
-	return !slices.ContainsFunc(d.checks(), func(c admin.Check) bool { return !c.OK })
+	return !slices.ContainsFunc(d.checks(), admin.Check.Unready)
 }
 
-// checks are what readiness rests on.
+// checks are what readiness rests on, and what somebody else has to see to.
 func (d *daemon) checks() []admin.Check {
 	var draining error
 	if d.stopped.Load() {
@@ -323,6 +325,7 @@ func (d *daemon) checks() []admin.Check {
 			err = errors.New("no node is up")
 		}
 		all = append(all, admin.NewCheck("farm", err), admin.NewCheck("farm-signing", d.farm.Signers()))
+		all = append(all, farmChecks(d.c.Upstream.ADFS, d.farm)...)
 	}
 	if d.parts.ldap != nil {
 		all = append(all, admin.NewCheck("directory", d.parts.ldap.Healthy()))

@@ -206,7 +206,7 @@ func (c *cage) await(within time.Duration, ask func() string) time.Duration {
 // readiness says what is wrong with the checks.
 func (c *cage) readiness(unwell string) string {
 	for _, check := range c.d.checks() {
-		if check.OK == (check.Name == unwell) {
+		if !check.Advice && check.OK == (check.Name == unwell) {
 			return fmt.Sprintf("the readiness check %s is well: %v, %s", check.Name, check.OK, check.Error)
 		}
 	}

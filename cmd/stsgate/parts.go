@@ -90,6 +90,9 @@ func loadParts(c *config.Config, log *slog.Logger) (*parts, error) {
 		p.farmSigners, err = readSigners(a.Signing)
 		collect(err)
 	}
+	if a := c.Upstream.ADFS; a != nil && a.Proof != nil {
+		collect(checkProof(a.Proof))
+	}
 	if i := c.Upstream.Issuer; i != nil {
 		p.signingCert, err = readCertificate(i.Signing.Certificate)
 		collect(err)

@@ -41,6 +41,7 @@ func (d *daemon) reload() {
 		d.log.Warn("the policy lets more pass, or lets it pass with less", "was", was.Revision(), "revision", next.policy.Revision(), "edits", texts(edits))
 	}
 	warnOfWriters(d.c.Policy, d.log)
+	d.again.ask()
 }
 
 // reloadRecord is the record of a reload that puts next in force, or of one

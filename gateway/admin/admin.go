@@ -30,6 +30,9 @@ type Check struct {
 	// Name is a fixed word: farm, farm-signing, certificate, draining.
 	Name string `json:"name"`
 	OK   bool   `json:"ok"`
+	// Advice tells that the gateway stays in service whether it is well or not:
+	// somebody has to see to it, and clients would be no better off without.
+	Advice bool `json:"advice,omitempty"`
 	// Error says what is wrong, for operators; empty when nothing is.
 	Error string `json:"error,omitempty"`
 }
@@ -42,12 +45,16 @@ func NewCheck(name string, err error) Check {
 	return Check{Name: name, OK: true}
 }
 
+// Unready tells that the gateway should be sent no clients because of it.
+func (c Check) Unready() bool { return !c.OK && !c.Advice }
+
 // New returns the handler of the admin listener. It takes GET and HEAD on
 //
 //   - /metrics: the metrics, in the formats of Prometheus;
 //   - /healthz: 200 while the program runs, whatever it depends on
 //     (security.md, FAIL-06: nobody restarts a gateway because its farm is down);
-//   - /readyz: each check as JSON; 200 when all are well, else 503.
+//   - /readyz: each check as JSON; 200 when all are well that are no advice,
+//     else 503.
 func New(c Config) (http.Handler, error) {
 	if c.Gatherer == nil || c.Ready == nil {
 		return nil, errors.New("admin: gatherer and ready are required")
@@ -82,7 +89,7 @@ func readyz(w http.ResponseWriter, checks []Check) {
 		Checks []Check `json:"checks"`
 	}{true, checks}
 	for _, c := range checks {
-		answer.Ready = answer.Ready && c.OK
+		answer.Ready = answer.Ready && !c.Unready()
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")

@@ -45,6 +45,8 @@ func TestMetrics(t *testing.T) {
 func TestReadiness(t *testing.T) {
 	up := admin.NewCheck("policy", nil)
 	down := admin.NewCheck("farm", errors.New("no node answers"))
+	advice := admin.NewCheck("farm-direct", errors.New("a node answers"))
+	advice.Advice = true
 	for name, v := range map[string]struct {
 		checks []admin.Check
 		status int
@@ -53,6 +55,9 @@ func TestReadiness(t *testing.T) {
 		"all well": {[]admin.Check{up}, 200, `{"ready":true,"checks":[{"name":"policy","ok":true}]}`},
 		"one down": {[]admin.Check{up, down}, 503,
 			`{"ready":false,"checks":[{"name":"policy","ok":true},{"name":"farm","ok":false,"error":"no node answers"}]}`},
+		// HDR-06: red, and in service.
+		"advice": {[]admin.Check{up, advice}, 200,
+			`{"ready":true,"checks":[{"name":"policy","ok":true},{"name":"farm-direct","ok":false,"advice":true,"error":"a node answers"}]}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := open(t, v.checks...)

@@ -128,6 +128,9 @@ func (d *decoder) checkUpstream(c *Config) {
 				d.checkf("upstream.adfs.nodes["+strconv.Itoa(i)+"]", "%v", err)
 			}
 		}
+		if a, err := netip.ParseAddr(farm.Outside); farm.Outside != "" && (err != nil || a.IsUnspecified() || a.IsMulticast() || a.Zone() != "") {
+			d.checkf("upstream.adfs.outside", "want an IP address of this machine, such as 10.9.0.7, got %q", farm.Outside)
+		}
 	}
 	if issuer := c.Upstream.Issuer; issuer != nil {
 		if u, err := url.Parse(issuer.Entity); issuer.Entity != "" && (err != nil || !u.IsAbs() || strings.ContainsAny(issuer.Entity, " \t\r\n")) {

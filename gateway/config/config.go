@@ -236,8 +236,35 @@ type ADFS struct {
 	// 80, tls shakes hands on the node's own port, auto takes http where a node
 	// answers it and else tls. Default: auto. Takes effect on restart.
 	Probe ProbeMode `yaml:"probe"`
+	// Proof is an account with which the gateway itself signs in at the farm, at
+	// start, on SIGHUP and every day, to read in the token that AD FS takes what it
+	// is forwarded for requests from outside. Default: absent, only the tokens of
+	// clients can tell. Takes effect on restart, apart from the keys that say
+	// otherwise.
+	Proof *ADFSProof `yaml:"proof"`
+	// Outside is a further IP address of this machine, one that the farm's firewall
+	// refuses as it refuses clients. From there each node is tried at start, on
+	// SIGHUP and every day: one that answers can be reached past the gateway.
+	// Default: absent, nothing tells. Takes effect on restart.
+	Outside string `yaml:"outside"`
 	// Timeouts bounds what the farm may take. Takes effect on restart.
 	Timeouts ADFSTimeouts `yaml:"timeouts"`
+}
+
+// ADFSProof is an account of the gateway's own in the farm's domain.
+type ADFSProof struct {
+	// User is its user name as it would be typed: user@domain or DOMAIN\user. It
+	// needs no right but to sign in for application. Required. Takes effect on
+	// restart.
+	User string `yaml:"user" check:"required"`
+	// Password is a file with its password, without which nothing is proven. Only
+	// its owner may read it. It is read for each proof. Required. Reloaded on
+	// SIGHUP.
+	Password string `yaml:"password" check:"required,file"`
+	// Application is the realm of a relying party whose rules pass the claim
+	// insidecorporatenetwork, as those for Entra ID do. Required. Takes effect on
+	// restart.
+	Application string `yaml:"application" check:"required"`
 }
 
 // ADFSTimeouts bounds what the farm may take.
@@ -470,6 +497,7 @@ func Defaults() *Config {
 		Upstream: Upstream{
 			ADFS: &ADFS{
 				Probe:    ProbeAuto,
+				Proof:    &ADFSProof{},
 				Timeouts: ADFSTimeouts{Dial: 3 * time.Second, Answer: 20 * time.Second},
 			},
 			Issuer: &Issuer{},

@@ -162,6 +162,8 @@ func TestLoadFull(t *testing.T) {
 		Upstream: config.Upstream{
 			ADFS: &config.ADFS{
 				Nodes: []string{"https://10.0.0.11", "https://[fd00::11]:8443"}, CA: in("adfs-ca.pem"), Signing: in("adfs-signing.pem"), Probe: config.ProbeTLS,
+				Proof:    &config.ADFSProof{User: `CONTOSO\svc-proof`, Password: in("audit.key"), Application: "urn:federation:MicrosoftOnline"},
+				Outside:  "10.9.0.7",
 				Timeouts: config.ADFSTimeouts{Dial: 500 * time.Millisecond, Answer: 30 * time.Second},
 			},
 			Issuer: &config.Issuer{

@@ -142,7 +142,8 @@ type SignIn struct {
 	Path     string
 	Version  wstrust.Version
 	Username string
-	Password account.Password
+	// Password reads the password, which is wiped once it was sent.
+	Password func() (account.Password, error)
 	// Application is the realm; its rules must pass the claim
 	// insidecorporatenetwork.
 	Application string
@@ -171,39 +172,51 @@ func (f *Farm) signIn(ctx context.Context, s SignIn) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", wstrust.ErrDown, err)
 	}
+	password, err := s.Password()
+	if err != nil {
+		return fmt.Errorf("the password of the gateway's own sign-in: %w", err)
+	}
+	defer password.Wipe()
 	r := &wstrust.Request{
 		SOAP: soap.V12, Version: s.Version, MessageID: "urn:stsgate:" + rand.Text(), AppliesTo: s.Application,
-		Username: s.Username, Password: s.Password,
+		Username: s.Username, Password: password,
 	}
 	r.Body = wstrust.AppendRequest(nil, wstrust.Query{
 		SOAP: r.SOAP, Version: r.Version, To: "https://" + f.c.Host + s.Path, MessageID: r.MessageID,
-		Username: s.Username, Password: s.Password, AppliesTo: s.Application, Now: time.Now(),
+		Username: r.Username, Password: password, AppliesTo: r.AppliesTo, Now: time.Now(),
 	})
 	defer clear(r.Body)
 	answer, err := f.Forward(ctx, r, wstrust.Origin{Path: s.Path, Client: own, UserAgent: "stsgate"})
 	if err != nil {
-		return fmt.Errorf("the gateway's own sign-in failed: %w", s.withhold(err))
+		withhold(err, password)
+		return fmt.Errorf("the gateway's own sign-in failed: %w", err)
 	}
 	defer clear(answer.Body)
-	switch _, said := originOf(&answer.Assertion); {
-	case !fits(answer, r):
-		answer.Distrust()
+	return tells(answer, r)
+}
+
+// tells says why an answer does not tell where its request came from, nil where
+// it does.
+func tells(a *wstrust.Answer, r *wstrust.Request) error {
+	switch _, said := originOf(&a.Assertion); {
+	case !fits(a, r):
+		a.Distrust()
 		return errors.New("the answer to the gateway's own sign-in is not to what was asked")
-	case answer.Encrypted:
-		return fmt.Errorf("the token for %s is encrypted, so nobody here can read it", s.Application)
+	case a.Encrypted:
+		return fmt.Errorf("the token for %s is encrypted, so nobody here can read it", r.AppliesTo)
 	case !said:
 		return fmt.Errorf("the token for %s does not say insidecorporatenetwork: its relying party lacks the rule "+
-			`c:[Type == "%s"] => issue(claim = c);`, s.Application, insideCorporateNetwork)
+			`c:[Type == "%s"] => issue(claim = c);`, r.AppliesTo, insideCorporateNetwork)
 	}
 	return nil
 }
 
-// withhold drops the text of a fault that repeats the password (AUD-05).
-func (s *SignIn) withhold(err error) error {
-	if f, ok := errors.AsType[*wstrust.Fault](err); ok && strings.Contains(f.Text, string(s.Password.Bytes())) {
+// withhold drops the text of a fault that repeats the password: it would go into
+// log and health (AUD-05).
+func withhold(err error, p account.Password) {
+	if f, ok := errors.AsType[*wstrust.Fault](err); ok && strings.Contains(f.Text, string(p.Bytes())) {
 		f.Text = "text withheld, it repeats the password"
 	}
-	return err
 }
 
 // ownAddress is the address from which this machine reaches the first node.

@@ -29,9 +29,13 @@ func proving(t *testing.T, change func(*adfs.Config)) (*adfstest.Farm, *adfs.Far
 	return start(t, adfstest.Config{Applications: []string{realm, payroll}}, change)
 }
 
+func secret(text string) func() (account.Password, error) {
+	return func() (account.Password, error) { return account.NewPassword([]byte(text)), nil }
+}
+
 func signIn(change func(*adfs.SignIn)) adfs.SignIn {
 	s := adfs.SignIn{
-		Path: path13, Version: wstrust.V13, Username: "alice@contoso.example", Password: account.NewPassword([]byte("correct horse")), Application: realm,
+		Path: path13, Version: wstrust.V13, Username: "alice@contoso.example", Password: secret("correct horse"), Application: realm,
 	}
 	change(&s)
 	return s
@@ -100,7 +104,7 @@ func TestProveExtranet(t *testing.T) {
 		"2005":           {change: func(s *adfs.SignIn) { s.Path, s.Version = path2005, wstrust.V2005 }, want: adfs.Proven, why: "false"},
 		"inside":         {behaviour: adfstest.Intranet, want: adfs.Violated, why: "insidecorporatenetwork true"},
 		"no claim":       {change: func(s *adfs.SignIn) { s.Application = payroll }, why: `c:[Type == "http://schemas.microsoft.com/ws/2012/01/insidecorporatenetwork"] => issue(claim = c);`},
-		"wrong password": {change: func(s *adfs.SignIn) { s.Password = account.NewPassword([]byte("wrong")) }, why: "ID3242"},
+		"wrong password": {change: func(s *adfs.SignIn) { s.Password = secret("wrong") }, why: "ID3242"},
 		"unknown realm":  {change: func(s *adfs.SignIn) { s.Application = "urn:other" }, why: "ID3082"},
 		"encrypted":      {behaviour: adfstest.Encrypted, why: "encrypted"},
 		"other audience": {behaviour: adfstest.WrongAudience, why: "not to what was asked"},
@@ -131,7 +135,7 @@ func TestProveExtranet(t *testing.T) {
 // AUD-05: a fault that repeats the password does not bring it into a health page.
 func TestProveExtranetWithholdsPassword(t *testing.T) {
 	_, farm := proving(t, nil)
-	s := signIn(func(s *adfs.SignIn) { s.Password = account.NewPassword([]byte("security token")) }) // which stands in the fault's text
+	s := signIn(func(s *adfs.SignIn) { s.Password = secret("security token") }) // which stands in the fault's text
 	err := farm.ProveExtranet(context.Background(), s)
 	if err == nil || strings.Contains(err.Error(), "security token") || strings.Contains(farm.Extranet().Why, "security token") {
 		t.Errorf("got %v, %+v", err, farm.Extranet())
