@@ -66,9 +66,10 @@ slots:                     ## 2,000 failures of each kind on the real clock: nob
 reloads:                   ## 1,000 reloads while clients ask, files half-written and out of step (POL-03)
 	RELOADS=$${RELOADS:-1000} $(GO) test $(RACE) ./cmd/stsgate -run='^TestReloads$$' -count=1 -timeout=30m -v
 
-campaign: reloads          ## hours, for a night: make reloads, 1,000,000 cases of the policy's properties, days of sign-ins through the guard, 10,000 pairs of second factors and of swapped answers, make oracle, each fuzz target for 10 minutes
+campaign: reloads          ## hours, for a night: make reloads, 1,000,000 cases of the policy's properties, days of sign-ins through the guard, 100,000 requests with secrets (AUD-05), 10,000 pairs of second factors and of swapped answers, make oracle, each fuzz target for 10 minutes
 	POLICY_CASES=all $(GO) test ./policy -count=1 -timeout=2h
 	GUARD_DAYS=3 $(GO) test ./gateway/guard -count=1 -timeout=2h -v
+	CANARY_REQUESTS=100000 $(GO) test ./cmd/stsgate -run='^TestCanariesShowNowhere$$' -count=1 -timeout=1h -v
 	SWAPPED_PAIRS=10000 $(GO) test ./gateway -run='^TestSwappedAnswers$$' -count=1 -timeout=1h -v
 	MFA_PAIRS=10000 MFA_HELD=10000 $(GO) test ./gateway/mfa -run='^(TestBinding|TestCrowd)$$' -count=1 -timeout=1h -v
 	MFA_PAIRS=10000 $(GO) test ./gateway/portal -run='^TestSwappedCookies$$' -count=1 -timeout=1h -v

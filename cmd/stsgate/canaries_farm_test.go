@@ -47,6 +47,7 @@ func (a *talker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	_, rest, _ := bytes.Cut(body, []byte(canaryID+"-"))
 	kind, _, _ := bytes.Cut(rest, []byte("<"))
+	kind, _, _ = bytes.Cut(kind, []byte("."))
 	words := strings.Join(farmWords, " ")
 	w.Header().Set("Content-Type", soap.V12.ContentType())
 	switch string(kind) {

@@ -127,8 +127,11 @@ var canaries = []canary{
 	{name: "before bytes that are no HTTP", status: 500, from: canaryID, to: canaryID + "-garbage"},
 }
 
-// stalling is what the farm takes and never answers.
-var stalling = canary{name: "held", from: canaryID, to: canaryID + "-stall"}
+// stalling is what the farm takes and never answers. Each has a number: who sends
+// the same message again waits with the first.
+func stalling(i int) canary {
+	return canary{name: "held", from: canaryID, to: canaryID + "-stall." + strconv.Itoa(i)}
+}
 
 // farmWords are what a farm can say of its inside.
 var farmWords = []string{
