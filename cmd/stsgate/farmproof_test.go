@@ -49,7 +49,7 @@ func TestRepeat(t *testing.T) {
 // proven is a daemon's part that proves, in front of a fake farm.
 func proven(t *testing.T, password string, change func(*config.ADFS)) (*adfstest.Farm, *daemon) {
 	t.Helper()
-	behind, err := adfstest.Start(adfstest.Config{Users: []adfstest.User{{UPN: "svc@contoso.example", Password: "battery", ImmutableID: "c3Zj"}}})
+	behind, err := adfstest.Start(adfstest.Config{Host: "localhost", Users: []adfstest.User{{UPN: "svc@contoso.example", Password: "battery", ImmutableID: "c3Zj"}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -115,6 +115,7 @@ func (s *signals) serve(d *daemon) error {
 type check struct {
 	Config  string `short:"c" required:"" placeholder:"FILE" help:"The configuration, stsgate.yaml."`
 	Against string `placeholder:"DIR" help:"The policy directory in force: list the edits that let more pass than it does, or let it pass with less."`
+	Farm    bool   `help:"Prove now that AD FS takes the gateway for outside and answers nobody else, and try its other doors."`
 }
 
 // Help shows examples.
@@ -127,11 +128,17 @@ With --against each edit of the policy that lets more pass than that directory d
 with "weaker:"; a rule that is gone has its place there. Whether somebody has to agree is for a merge to
 say: a reload asks nobody, and has the same list in the log, in the audit log and, counted, in a metric.
 
+With --farm the proofs are made that a running gateway makes every day, from upstream.adfs.proof and .outside.
+Lines begin with "ok:", with "red:" for what is not proven, which makes the exit code 1, or with "warning:" for
+an address of the public name that answers /adfs/ls, the password grant or another way in than this gateway.
+The password of upstream.adfs.proof is sent to the farm once; no other goes anywhere.
+
 Examples:
   stsgate check -c /etc/stsgate/stsgate.yaml
   git worktree add /tmp/in-force origin/main
   stsgate check -c stsgate.yaml --against /tmp/in-force/policies | tee check.txt
-  if grep -q ^weaker: check.txt; then echo needs a second approval; fi`
+  if grep -q ^weaker: check.txt; then echo needs a second approval; fi
+  stsgate check -c /etc/stsgate/stsgate.yaml --farm`
 }
 
 // Run checks what run would load.
@@ -166,6 +173,9 @@ func (v *check) Run(c *console) error {
 	}
 	_, err = fmt.Fprintf(c.out, "%s: ok, policy revision %s: %d rules, %d applications\n",
 		v.Config, p.policy.Revision(), len(p.policy.Rules()), len(p.policy.Applications()))
+	if err == nil && v.Farm {
+		err = v.proveFarm(context.Background(), c, cfg, p)
+	}
 	return err
 }
 

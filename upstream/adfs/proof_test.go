@@ -3,9 +3,7 @@ package adfs_test
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -232,42 +230,12 @@ func TestProveDirectRefused(t *testing.T) {
 	}
 	was := net.DefaultResolver
 	t.Cleanup(func() { net.DefaultResolver = was })
-	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
-		mine, other := net.Pipe()
-		go resolve(other)
-		return mine, nil
-	}}
+	net.DefaultResolver = adfstest.Resolver()
 	_, farm := start(t, adfstest.Config{}, func(c *adfs.Config) {
 		c.Nodes = []string{strings.Replace(c.Nodes[0], "127.0.0.1", "node.example", 1)}
 	})
 	holds(t, farm.ProveDirect(context.Background(), netip.IPv6Loopback())[0].Standing, adfs.Proven, "does not answer ::1")
 	holds(t, farm.Direct(), adfs.Proven, "no node answered")
-}
-
-// resolve is a name server on a stream, for which every name is this machine
-// (RFC 1035, section 4).
-func resolve(c net.Conn) {
-	defer func() { _ = c.Close() }()
-	var length [2]byte
-	if _, err := io.ReadFull(c, length[:]); err != nil {
-		return
-	}
-	m := make([]byte, binary.BigEndian.Uint16(length[:]))
-	if _, err := io.ReadFull(c, m); err != nil {
-		return
-	}
-	const header = 12
-	end := header + bytes.IndexByte(m[header:], 0) + 5
-	address := netip.MustParseAddr("127.0.0.1")
-	if kind := binary.BigEndian.Uint16(m[end-4:]); kind == 28 { // AAAA
-		address = netip.IPv6Loopback()
-	}
-	copy(m[2:], []byte{0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0}) // an answer to the question
-	m = append(m[:end], 0xc0, header)
-	m = append(m, m[end-4:end]...)
-	m = append(m, 0, 0, 0, 1, 0, byte(address.BitLen()/8))
-	m = append(m, address.AsSlice()...)
-	_, _ = c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(m))), m...))
 }
 
 // HDR-06, HDR-08: each proof has one state in the metrics.

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"stsgate/gateway/config"
+	"stsgate/upstream/adfs"
+)
+
+const (
+	// signInTime bounds the gateway's own sign-in, the reading of the farm's keys
+	// before it included.
+	signInTime = 30 * time.Second
+	// doorTime bounds one door.
+	doorTime = 5 * time.Second
+)
+
+// proveFarm makes the proofs of the farm now and tries the doors beside this one
+// (HDR-10), and prints a line for each. What is not proven is red.
+func (v *check) proveFarm(ctx context.Context, c *console, cfg *config.Config, p *parts) error {
+	a := cfg.Upstream.ADFS
+	if a == nil {
+		return usageError{errors.New("--farm: there is no upstream.adfs")}
+	}
+	farm, err := newFarm(cfg, p, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	defer farm.Close()
+	red := false
+	line := func(proof string, s adfs.Standing) {
+		word := "ok"
+		if s.State != adfs.Proven {
+			word, red = "red", true
+		}
+		fmt.Fprintf(c.out, "%s: %s, %s\n", word, proof, visible(s.State.String()+": "+s.Why))
+	}
+	if a.Outside == "" {
+		line("direct", adfs.Standing{Why: "upstream.adfs.outside is absent"})
+	} else {
+		for _, r := range farm.ProveDirect(ctx, netip.MustParseAddr(a.Outside)) {
+			r.Why = r.Node + " " + r.Why
+			line("direct", r.Standing)
+		}
+	}
+	line("extranet", proveExtranet(ctx, cfg, farm))
+	tryDoors(ctx, c, publicURL(cfg), cfg.Host)
+	if red {
+		return errReported
+	}
+	return nil
+}
+
+func proveExtranet(ctx context.Context, cfg *config.Config, farm *adfs.Farm) adfs.Standing {
+	if cfg.Upstream.ADFS.Proof == nil {
+		return adfs.Standing{Why: "upstream.adfs.proof is absent; a gateway that runs may know by the tokens of clients, and says so in /readyz"}
+	}
+	ctx, cancel := context.WithTimeout(ctx, signInTime)
+	defer cancel()
+	if err := farm.ProveExtranet(ctx, signIn(cfg)); err != nil {
+		return adfs.Standing{Why: err.Error()}
+	}
+	return farm.Extranet()
+}
+
+// A door is a way into AD FS that this gateway does not publish.
+type door struct{ method, path, body string }
+
+func doors() []door {
+	return []door{
+		{http.MethodPost, "/adfs/oauth2/token", "grant_type=password"}, // which names nobody
+		{http.MethodGet, "/adfs/ls/", ""},
+		{http.MethodGet, "/adfs/services/trust/13/windowstransport", ""},
+		{http.MethodGet, "/adfs/services/trust/2005/windowstransport", ""},
+		{http.MethodGet, "/adfs/portal/updatepassword", ""},
+	}
+}
+
+// tryDoors tries each door at each address that the public name has here.
+func tryDoors(ctx context.Context, c *console, public, host string) {
+	port := portOf(public)
+	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		fmt.Fprintf(c.out, "warning: the doors of %s were not tried: %v\n", host, err)
+		return
+	}
+	for _, ip := range found {
+		at := net.JoinHostPort(ip.Unmap().String(), port)
+		var open []string
+		for i, status := range ask(ctx, at, host) {
+			if d := doors()[i]; status == 0 || status == http.StatusNotFound {
+				fmt.Fprintf(c.out, "ok: %s has no %s\n", at, d.path)
+			} else {
+				open = append(open, fmt.Sprintf("%s (%d)", d.path, status))
+			}
+		}
+		if len(open) > 0 {
+			fmt.Fprintf(c.out, "warning: %s is a second proxy, or has one behind it: it answers %s\n", at, strings.Join(open, ", "))
+		}
+	}
+}
+
+// ask tries all doors at one address at once, and returns what each answered: a
+// status, 0 for none.
+func ask(ctx context.Context, at, host string) []int {
+	client := &http.Client{
+		Timeout: doorTime,
+		Transport: &http.Transport{
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, "tcp", at)
+			},
+			// Nothing is sent that anybody may not have, and a door is open whoever
+			// certified it.
+			TLSClientConfig:   &tls.Config{ServerName: host, InsecureSkipVerify: true, MinVersion: tls.VersionTLS12},
+			DisableKeepAlives: true,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	all := make([]int, len(doors()))
+	var g sync.WaitGroup
+	for i, d := range doors() {
+		g.Go(func() { all[i] = d.ask(ctx, client, host) })
+	}
+	g.Wait()
+	return all
+}
+
+func (d door) ask(ctx context.Context, client *http.Client, host string) (status int) {
+	r, err := http.NewRequestWithContext(ctx, d.method, "https://"+host+d.path, strings.NewReader(d.body))
+	if err != nil {
+		return 0
+	}
+	if d.body != "" {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	answer, err := client.Do(r)
+	if err != nil {
+		return 0
+	}
+	_ = answer.Body.Close()
+	return answer.StatusCode
+}
