@@ -379,7 +379,13 @@ func recoveryUsed(t *testing.T, f *factorFleet, m *member) (act, check func()) {
 	m.visit("/")
 	m.press("Sign out")
 	m.press("Next", "name", m.name, "password", m.password)
-	return f.onlyOne(m, codes[0][1])
+	act, once := f.onlyOne(m, codes[0][1])
+	return act, func() { // of the used code there is the new one, or nothing was written
+		once()
+		if m.visit("/devices"); strings.Contains(m.page, "Recovery codes") && !strings.Contains(m.page, "You have 10 left") {
+			m.t.Errorf("there are not ten codes:\n%s", m.main())
+		}
+	}
 }
 
 func steppedUp(t *testing.T, f *factorFleet, m *member) (act, check func()) {

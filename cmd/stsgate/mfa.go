@@ -185,7 +185,7 @@ func (m *keeper) happened(ctx context.Context, e factor.Event) error {
 	}
 	n := knock.Notice{
 		ID: e.ID, What: knock.What(e.What), To: knock.Recipient{ID: e.User}, Address: e.Source.Address,
-		Factor: e.Kind.String(), Added: e.Added, At: e.At,
+		Factor: e.Kind.String(), Added: e.Added, At: e.At, Left: e.Left, Replaced: e.Replaced,
 	}
 	if n.Address.IsValid() {
 		n.Place = m.country(n.Address)

@@ -47,6 +47,31 @@ func TestKeeperWiring(t *testing.T) {
 	}
 }
 
+// MFA-12, MFA-13: the notice of a recovery code that was used has how many are left.
+func TestKeeperTellsWhatIsLeft(t *testing.T) {
+	c, log := config.Defaults(), slog.New(slog.DiscardHandler)
+	c.State, c.Portal = nil, nil
+	desk := knock.Webhook{Name: "desk", URL: "https://desk.example/", Form: "slack", NoticesOnly: true}
+	m, err := openKeeper(c, &parts{mfa: &mfaParts{webhooks: []knock.Webhook{desk}}}, func() error { return nil }, prometheus.NewRegistry(), log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.close()
+	for _, e := range []factor.Event{{ID: "1", What: factor.RecoveryUsed, User: "0", Left: 7}, {ID: "2", What: factor.RecoveryUsed, User: "0", Left: 10, Replaced: true}} {
+		if err := m.happened(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	queued, err := m.records.List(t.Context(), state.Notices.Key("notice"))
+	var all string
+	for _, r := range queued {
+		all += string(r.Value)
+	}
+	if err != nil || !strings.Contains(all, `"left":7,`) || !strings.Contains(all, `"left":10,"replaced":true`) {
+		t.Errorf("queued %s, %v", all, err)
+	}
+}
+
 // MFA-07: an address that a user disowns is forgotten by the guard.
 func TestKeeperForgets(t *testing.T) {
 	c, log := config.Defaults(), slog.New(slog.DiscardHandler)

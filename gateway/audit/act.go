@@ -13,7 +13,7 @@ import (
 type Act struct {
 	// When it was done, UTC.
 	Time time.Time `json:"@timestamp"`
-	// portal- and the act: sign-in is a password, factor a second factor, confirm one of somebody who is signed in. mfa.binding_mismatch is an answer for a sign-in that was not asked of the user who gave it.
+	// portal- and the act: sign-in is a password, factor a second factor, confirm one of somebody who is signed in, recovery-code one of those that was used and has another in its place. mfa.binding_mismatch is an answer for a sign-in that was not asked of the user who gave it.
 	Action string `json:"event.action"`
 	// unknown on the record before something is changed; then success, or failure when nothing was.
 	Outcome string `json:"event.outcome"`
@@ -43,7 +43,7 @@ const BindingMismatch = "mfa.binding_mismatch"
 func Acts() []string {
 	return []string{
 		"portal-sign-in", "portal-factor", "portal-confirm", "portal-sign-out-everywhere", "portal-approve", "portal-deny", "portal-not-me",
-		"portal-allow", "portal-disallow", "portal-binding-code", "portal-enrol", "portal-rename", "portal-remove", "portal-recovery-codes",
+		"portal-allow", "portal-disallow", "portal-binding-code", "portal-enrol", "portal-rename", "portal-remove", "portal-recovery-codes", "portal-recovery-code",
 		BindingMismatch,
 	}
 }

@@ -147,5 +147,23 @@ func (v *visit) recoveryCodes() error {
 		texts = append(texts, string(c.Bytes()))
 		c.Wipe()
 	}
-	return v.show(shown{status: http.StatusOK, name: "codes", title: "Your recovery codes", data: texts})
+	return v.show(shown{status: http.StatusOK, name: "codes", title: "Your recovery codes", data: codesData{Codes: texts}})
+}
+
+// A codesData is what the page of recovery codes shows.
+type codesData struct {
+	Codes    []string
+	Replaced bool // the one is in the place of one that was used
+	// Then is where the form goes on that brought that one, with what it had; empty
+	// for a sign-in.
+	Then   string
+	Fields []field
+}
+
+// showReplaced shows the code that took the place of the one that was used, this
+// once, before what its user came for goes on.
+func (v *visit) showReplaced(then string, fields []field) error {
+	return v.show(shown{status: http.StatusOK, name: "codes", title: "Your new recovery code", data: codesData{
+		Codes: []string{v.replaced}, Replaced: true, Then: then, Fields: fields,
+	}})
 }

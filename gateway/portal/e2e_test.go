@@ -180,8 +180,12 @@ func TestBrowserWithoutScripts(t *testing.T) {
 	b.press("Next", "Code from your app, or a recovery code")
 	b.shoot("f-factor")
 	b.fill("code", recovery)
-	b.press("Sign in", "You used a recovery code")
-	b.says("You have 9 left")
+	b.press("Sign in", "this one takes its place")
+	b.shoot("h-recovery-code")
+	if next := b.text("//main//code"); len(next) != len(recovery) || next == recovery {
+		t.Errorf("in place of %q came %q", recovery, next)
+	}
+	b.press("I have kept it", "You have 10 left")
 }
 
 // A page that follows what waits, and says what was wrong with a form, is shown

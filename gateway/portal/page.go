@@ -153,8 +153,6 @@ func (v *visit) said() string {
 		return "Everything was ended that could be used in your name, and that address is closed to your account for an hour. Change your password now."
 	case "enrolled":
 		return "Done. This device now proves that it is you."
-	case "recovered":
-		return "You used a recovery code. It will not work again. Remove what you have lost, add a new device, and make new recovery codes."
 	case "renamed":
 		return "The name was changed."
 	case "removed":

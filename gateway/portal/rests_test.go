@@ -106,18 +106,41 @@ func TestKeysOfAPhone(t *testing.T) {
 	})
 }
 
-// MFA-13: who signs in with a recovery code is led to what replaces it, and the
-// session lasts when new ones are made.
+// MFA-13: who signs in with a recovery code is shown the one that takes its place,
+// once, and led to devices; the used one is not taken again. Each change is written
+// down, before and after.
 func TestAfterARecoveryCode(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *site) {
 		b := s.signedIn("alice", alice)
-		a := b.post("/devices/recovery-codes")
-		code := between(a.body, "<code>", "<")
-		b.follow("/sign-out")
-		b.password("alice")
-		a = b.follow("/sign-in/factor", "code", code)
-		if !strings.Contains(a.text(), "You used a recovery code") || !strings.Contains(a.text(), "Make new recovery codes") || !strings.Contains(a.text(), "Add a device") {
+		used := between(b.post("/devices/recovery-codes").body, "<code>", "<")
+		signIn := func(code string) answer {
+			t.Helper()
+			b.follow("/sign-out")
+			b.password("alice")
+			return b.post("/sign-in/factor", "code", code)
+		}
+		a := signIn(used)
+		next := between(a.body, "<code>", "<")
+		if a.status != http.StatusOK || strings.Count(a.body, "<code>") != 1 || len(next) != len(used) || next == used || a.header.Get("Cache-Control") != "no-store" {
 			t.Fatalf("after a recovery code: %d %s", a.status, a.text())
+		}
+		if !strings.Contains(a.text(), "You used a recovery code") || !strings.Contains(a.body, `href="/devices"`) {
+			t.Errorf("the page says %s", a.text())
+		}
+		if got, want := s.acted(), "recovery-code unknown, recovery-code success, factor success"; !strings.HasSuffix(got, want) {
+			t.Errorf("written down: %s, want %s", got, want)
+		}
+		if a = b.get("/devices"); !strings.Contains(a.text(), "You have 10 left") || strings.Contains(a.body, next) {
+			t.Errorf("then: %d %s", a.status, a.text())
+		}
+		if a = signIn(used); a.status != http.StatusForbidden || strings.Contains(a.body, "<code>") {
+			t.Errorf("the used code: %d %s", a.status, a.text())
+		}
+		if got, want := s.acted(), "recovery-code unknown, recovery-code failure, factor failure"; !strings.HasSuffix(got, want) {
+			t.Errorf("written down: %s, want %s", got, want)
+		}
+		if a = b.post("/sign-in/factor", "code", next); strings.Count(a.body, "<code>") != 1 {
+			t.Errorf("the new code: %d %s", a.status, a.text())
 		}
 		if a = b.post("/devices/recovery-codes"); strings.Count(a.body, "<code>") != 10 {
 			t.Fatalf("new codes: %d %s", a.status, a.text())
@@ -125,6 +148,27 @@ func TestAfterARecoveryCode(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		if a = b.get("/devices"); !strings.Contains(a.text(), "You have 10 left") {
 			t.Errorf("after new codes: %d to %q", a.status, a.location)
+		}
+	})
+}
+
+// MFA-13: where a recovery code came along with a form, what takes its place is
+// shown first, and then the form goes on with what it had.
+func TestRecoveryCodeWithForm(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *site) {
+		b := s.signedIn("alice", alice)
+		used := between(b.post("/devices/recovery-codes").body, "<code>", "<")
+		id := between(b.get("/devices").body, `name="id" value="`, `"`)
+		time.Sleep(6 * time.Minute)
+		a := b.post("/devices/remove", "id", id, "code", used)
+		if a.status != http.StatusOK || strings.Count(a.body, "<code>") != 1 || !strings.Contains(a.body, `action="/devices/remove"`) || a.hidden("id") != id || strings.Contains(a.body, used) {
+			t.Fatalf("with a recovery code: %d %s", a.status, a.text())
+		}
+		if got := s.acted(); strings.Contains(got, "remove") {
+			t.Errorf("done already: %s", got)
+		}
+		if a = b.follow("/devices/remove", "id", a.hidden("id")); !strings.Contains(a.text(), "The device was removed") {
+			t.Errorf("went on: %d %s", a.status, a.text())
 		}
 	})
 }

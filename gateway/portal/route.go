@@ -110,6 +110,8 @@ type visit struct {
 	session *session     // nil for none
 	stored  state.Record // of session
 	form    url.Values   // of a request that changes something
+	// replaced is the recovery code that took the place of the one that was used.
+	replaced string
 }
 
 func (v *visit) ctx() context.Context { return v.r.Context() }

@@ -13,9 +13,6 @@ import (
 	"stsgate/policy"
 )
 
-// anyFactor are all that may be typed into a form.
-const anyFactor = policy.TOTP | policy.RADIUS | policy.Recovery
-
 // A signInData is what the sign-in page shows.
 type signInData struct {
 	Name         string
@@ -145,8 +142,8 @@ func (v *visit) proveFactor() error {
 			v.p.c.Log.Warn("a user is not found by a passkey alone", "user", v.session.User.ID, "err", err)
 		}
 	}
-	if proof.Kind == factor.Recovery { // whose other devices may be lost, and codes run out
-		return v.done("/devices", "recovered")
+	if v.replaced != "" {
+		return v.showReplaced("", nil) // to devices, of which some may be lost
 	}
 	return v.redirect("/")
 }
@@ -165,7 +162,11 @@ func (v *visit) prove() (p factor.Proof, wrong string, err error) {
 	} else {
 		code := account.NewPassword(cleanCode(v.form.Get("code")))
 		defer code.Wipe()
-		p, err = v.p.c.Factors.CheckCode(v.ctx(), u, code, anyFactor, v.source())
+		if factor.CodeFactors(code.Bytes()) == policy.Recovery {
+			p, err = v.replace(code)
+		} else {
+			p, err = v.p.c.Factors.CheckCode(v.ctx(), u, code, policy.TOTP|policy.RADIUS, v.source())
+		}
 	}
 	if err == nil {
 		return p, "", nil
@@ -178,6 +179,22 @@ func (v *visit) prove() (p factor.Proof, wrong string, err error) {
 		return p, "", err
 	}
 	return p, wrong, nil
+}
+
+// replace spends a recovery code, and has the one that takes its place shown on
+// the page that follows.
+func (v *visit) replace(code account.Password) (p factor.Proof, err error) {
+	var next account.Password
+	err = v.make("recovery-code", "", func() (string, error) {
+		p, next, err = v.p.c.Factors.ReplaceRecoveryCode(v.ctx(), v.session.User.ID, code, v.source())
+		return p.Authenticator, err
+	})
+	if err != nil {
+		return factor.Proof{}, err
+	}
+	v.replaced = string(next.Bytes())
+	next.Wipe()
+	return p, nil
 }
 
 // whatWasWrong says it to the user; empty where it is not the user's fault.
@@ -237,7 +254,10 @@ func (v *visit) freshen(rt *route) (done bool, err error) {
 		var p factor.Proof
 		p, wrong, err = v.prove()
 		if err == nil && wrong == "" {
-			return true, v.step(p)
+			if err := v.step(p); err != nil || v.replaced == "" {
+				return true, err
+			}
+			return false, v.showReplaced(rt.path, v.carried())
 		}
 		isAsked := false
 		if asked, isAsked = errors.AsType[*factor.Challenge](err); err != nil && !isAsked {
@@ -250,17 +270,22 @@ func (v *visit) freshen(rt *route) (done bool, err error) {
 	}
 	n.carry(asked)
 	d := factorData{
-		Action: rt.path, Button: "Confirm", Factor: n,
+		Action: rt.path, Button: "Confirm", Factor: n, Fields: v.carried(),
 		Text: "For this you must have shown within the last five minutes that it is you.",
 	}
+	return false, v.show(shown{status: http.StatusForbidden, name: "factor", title: "Confirm that it is you", wrong: wrong, data: d})
+}
+
+// carried are what is sent again of a form: all but what proved something.
+func (v *visit) carried() (all []field) {
 	for name, values := range v.form {
 		switch name {
 		case "token", "code", "assertion", "challenge", "asked":
 		default:
-			d.Fields = append(d.Fields, field{name, values[0]})
+			all = append(all, field{name, values[0]})
 		}
 	}
-	return false, v.show(shown{status: http.StatusForbidden, name: "factor", title: "Confirm that it is you", wrong: wrong, data: d})
+	return all
 }
 
 func (v *visit) signOut() error {

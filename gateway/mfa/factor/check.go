@@ -22,7 +22,7 @@ func (v *Verifier) CheckCode(ctx context.Context, user User, code account.Passwo
 
 func (v *Verifier) checkCode(ctx context.Context, user User, code []byte, f policy.Factors, from Source) (Kind, Proof, error) {
 	if f.Has(policy.Recovery) {
-		p, err := v.checkRecovery(ctx, user.ID, plain(code, recoveryChars), from)
+		p, err := v.checkRecovery(ctx, user.ID, plain(code, recoveryChars), nil, from)
 		return Recovery, p, err
 	}
 	if f.Has(policy.TOTP) {

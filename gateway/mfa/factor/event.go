@@ -25,6 +25,10 @@ type Event struct {
 	Label         string `json:"label,omitempty"`
 	// Added is when it was bound.
 	Added time.Time `json:"added,omitzero"`
+	// Left is how many recovery codes are left after one was used, and Replaced
+	// tells that one of them is new, in its place.
+	Left     int  `json:"left,omitempty"`
+	Replaced bool `json:"replaced,omitempty"`
 }
 
 // A What says what happened.

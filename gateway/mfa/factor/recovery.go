@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
+	"slices"
 	"time"
 
 	"stsgate/gateway/account"
@@ -78,8 +79,23 @@ func (v *Verifier) NewRecoveryCodes(ctx context.Context, user string, p Proof, f
 	return codes, nil
 }
 
-// checkRecovery spends a recovery code.
-func (v *Verifier) checkRecovery(ctx context.Context, user string, code []byte, from Source) (p Proof, err error) {
+// ReplaceRecoveryCode checks a recovery code as CheckCode does, and with the same
+// write that spends it puts a new one in its place, which the user is told this
+// once (MFA-13).
+func (v *Verifier) ReplaceRecoveryCode(ctx context.Context, user string, code account.Password, from Source) (Proof, account.Password, error) {
+	next := newCode(recoveryChars)
+	p, err := v.checkRecovery(ctx, user, plain(code.Bytes(), recoveryChars), next, from)
+	v.metrics.attempted(Recovery, err)
+	if err != nil {
+		clear(next)
+		return Proof{}, account.Password{}, err
+	}
+	return p, grouped(next, 4), nil
+}
+
+// checkRecovery spends a recovery code, in whose place comes next, unless that is
+// nil.
+func (v *Verifier) checkRecovery(ctx context.Context, user string, code, next []byte, from Source) (p Proof, err error) {
 	var salt, hash []byte
 	err = v.change(ctx, user, func(e *enrolment, now time.Time) (_ bool, err error) {
 		r := e.Recovery
@@ -97,9 +113,7 @@ func (v *Verifier) checkRecovery(ctx context.Context, user string, code []byte, 
 		}
 		p = Proof{User: user, Kind: Recovery, Authenticator: r.ID, At: now}
 		if i := r.find(hash); i >= 0 {
-			r.Hashes = append(r.Hashes[:i], r.Hashes[i+1:]...)
-			r.guesses, r.Used = guesses{}, now.UTC().Truncate(time.Second)
-			return e.tell(RecoveryUsed, &r.bound, from, now)
+			return e.spend(i, next, from, now)
 		}
 		mac := v.mac("wrong code", user, code)
 		if r.repeats(mac, step(now)) {
@@ -112,6 +126,23 @@ func (v *Verifier) checkRecovery(ctx context.Context, user string, code []byte, 
 		return Proof{}, err
 	}
 	return p, nil
+}
+
+// spend takes the recovery code at i away, or puts next in its place, and tells.
+func (e *enrolment) spend(i int, next []byte, from Source, now time.Time) (write bool, err error) {
+	r := e.Recovery
+	if next == nil {
+		r.Hashes = slices.Delete(r.Hashes, i, i+1)
+	} else if r.Hashes[i], err = r.hash(next); err != nil {
+		return false, errors.Join(ErrDown, err)
+	}
+	r.guesses, r.Used = guesses{}, now.UTC().Truncate(time.Second)
+	if told, err := e.tell(RecoveryUsed, &r.bound, from, now); !told {
+		return false, err
+	}
+	n := &e.Notices[len(e.Notices)-1]
+	n.Left, n.Replaced = len(r.Hashes), next != nil
+	return true, nil
 }
 
 func (r *recovery) shown() Authenticator {

@@ -56,7 +56,11 @@ type Notice struct {
 	// was bound: the name that it was given is text of whoever gave it (MFA-22).
 	Factor string    `json:"factor,omitzero"`
 	Added  time.Time `json:"added,omitzero"`
-	At     time.Time `json:"at"`
+	// Left is how many recovery codes are left after one was used, and Replaced
+	// tells that one of them is new, in its place.
+	Left     int       `json:"left,omitzero"`
+	Replaced bool      `json:"replaced,omitzero"`
+	At       time.Time `json:"at"`
 }
 
 // Config configures a Service. Store, Metrics and Log are needed.

@@ -80,9 +80,15 @@ func (s *Service) notice(n *Notice) *message {
 	return m
 }
 
-// about says which sign-in or authenticator it was, and where it was done.
+// about says which sign-in or authenticator it was, what is left of it, and where
+// it was done.
 func (n *Notice) about(m *message) string {
 	var b strings.Builder
+	if n.What == RecoveryUsed && n.Replaced {
+		b.WriteString(" A new one was shown in its place.")
+	} else if n.What == RecoveryUsed {
+		fmt.Fprintf(&b, " Codes that are left: %d. Make new ones where your authenticators are.", n.Left)
+	}
 	if m.application != "" {
 		fmt.Fprintf(&b, " It was about a sign-in to %s%s.", m.application, m.from())
 	}

@@ -82,6 +82,26 @@ func TestNoticeSaysWhich(t *testing.T) {
 	if body := r.all()[0].body; !strings.Contains(body, want+`"`) {
 		t.Errorf("posted %s, want %s", body, want)
 	}
+	// MFA-13: of a recovery code it says what came in its place, or how many are left.
+	used := notice("")
+	used.What, used.Replaced = knock.RecoveryUsed, true
+	spent := used
+	spent.Replaced, spent.Left = false, 7
+	for i, c := range []struct {
+		notice knock.Notice
+		want   string
+	}{
+		{used, "A recovery code of your account was used. A new one was shown in its place."},
+		{spent, "A recovery code of your account was used. Codes that are left: 7. Make new ones where your authenticators are."},
+	} {
+		if err := s.Notify(t.Context(), c.notice); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "posted", func() bool { return len(r.all()) == i+2 })
+		if body := r.all()[i+1].body; !strings.Contains(body, c.want) {
+			t.Errorf("posted %s, want %s", body, c.want)
+		}
+	}
 	w.NoticesOnly = false
 	if knock.Check("", []knock.Webhook{w}, nil) == nil {
 		t.Error("prompts need no portal")
