@@ -218,6 +218,10 @@ func (s *Service) grantsOf(user string) ([]kept, error) {
 	if err != nil {
 		return nil, fmt.Errorf("grants of %s: %w", user, err)
 	}
+	return readGrants(records)
+}
+
+func readGrants(records []state.Record) ([]kept, error) {
 	all := make([]kept, len(records))
 	for i, r := range records {
 		all[i] = kept{key: r.Key, revision: r.Revision}
@@ -242,9 +246,14 @@ type Grant struct {
 	Until time.Time
 }
 
-// Grants returns what stands for a user, the newest first.
-func (s *Service) Grants(user string) ([]Grant, error) {
-	all, err := s.grantsOf(user)
+// Grants returns what stands for a user, the newest first. It asks the store:
+// who sees it has perhaps just made one.
+func (s *Service) Grants(ctx context.Context, user string) ([]Grant, error) {
+	records, err := s.c.Store.List(ctx, grantsKey(user))
+	if err != nil {
+		return nil, fmt.Errorf("grants of %s: %w", user, err)
+	}
+	all, err := readGrants(records)
 	if err != nil {
 		return nil, err
 	}

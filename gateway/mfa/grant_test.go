@@ -114,7 +114,7 @@ func TestGrantShown(t *testing.T) {
 			made := time.Now()
 			want(t, "the first use", now(s.nodes[0], s.request(m)), passed)
 			synctest.Wait()
-			all, err := s.nodes[1].Grants(alice)
+			all, err := s.nodes[1].Grants(t.Context(), alice)
 			if err != nil || (len(all) == 1) != shown {
 				t.Fatalf("remembered for %s: %+v, %v", remember, all, err)
 			}
@@ -238,7 +238,7 @@ func TestRevoke(t *testing.T) {
 			s.allow(s.nodes[0], home)
 			want(t, "used", now(s.nodes[1], s.request(m)), passed)
 			synctest.Wait()
-			shown, err := s.nodes[2].Grants(alice)
+			shown, err := s.nodes[2].Grants(t.Context(), alice)
 			if err != nil || len(shown) != 1 || shown[0].Application != "payroll" || shown[0].Address.Addr() != home || shown[0].Proof.Assurance() != mfa.PreApproved {
 				t.Fatalf("grants: %+v, %v", shown, err)
 			}
@@ -298,7 +298,7 @@ func TestNotMe(t *testing.T) {
 			t.Errorf("%d notices, want 1", notices)
 		}
 		time.Sleep(time.Second)
-		if left, err := s.nodes[0].Grants(alice); err != nil || len(left) != 0 {
+		if left, err := s.nodes[0].Grants(t.Context(), alice); err != nil || len(left) != 0 {
 			t.Errorf("grants left: %v, %v", left, err)
 		}
 		for _, n := range s.nodes {

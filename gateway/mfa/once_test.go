@@ -70,7 +70,7 @@ func (s *site) heard(user string) {
 	s.t.Helper()
 	for _, n := range s.nodes {
 		for begin := time.Now(); ; {
-			all, err := n.Grants(user)
+			all, err := n.Grants(t.Context(), user)
 			if err == nil && len(all) > 0 {
 				break
 			}

@@ -33,7 +33,7 @@ func (v *visit) grantsPage() error { return v.showGrants("") }
 
 func (v *visit) showGrants(wrong string) error {
 	user := v.session.User.ID
-	grants, err := v.p.c.MFA.Grants(user)
+	grants, err := v.p.c.MFA.Grants(v.ctx(), user)
 	if err != nil {
 		return err
 	}
