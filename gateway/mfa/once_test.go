@@ -70,8 +70,8 @@ func (s *site) heard(user string) {
 	s.t.Helper()
 	for _, n := range s.nodes {
 		for begin := time.Now(); ; {
-			all, err := n.Grants(t.Context(), user)
-			if err == nil && len(all) > 0 {
+			heard, err := n.Heard(user)
+			if heard {
 				break
 			}
 			if time.Since(begin) > 30*time.Second {
