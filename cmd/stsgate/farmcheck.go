@@ -98,10 +98,13 @@ func tryDoors(ctx context.Context, c *console, public, host string) {
 		at := net.JoinHostPort(ip.Unmap().String(), port)
 		var open []string
 		for i, status := range ask(ctx, at, host) {
-			if d := doors()[i]; status == 0 || status == http.StatusNotFound {
-				fmt.Fprintf(c.out, "ok: %s has no %s\n", at, d.path)
-			} else {
-				open = append(open, fmt.Sprintf("%s (%d)", d.path, status))
+			switch path := doors()[i].path; status {
+			case 0:
+				fmt.Fprintf(c.out, "ok: %s does not answer %s\n", at, path)
+			case http.StatusNotFound:
+				fmt.Fprintf(c.out, "ok: %s has no %s\n", at, path)
+			default:
+				open = append(open, fmt.Sprintf("%s (%d)", path, status))
 			}
 		}
 		if len(open) > 0 {

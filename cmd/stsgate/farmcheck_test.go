@@ -46,7 +46,7 @@ func TestCheckFarm(t *testing.T) {
 			want: []string{"red: direct, violated: 127.0.0.1:", "ok: extranet, proven: ", " has no /adfs/ls/", " has no /adfs/oauth2/token"}, fails: true,
 		},
 		"inside": {behaviour: adfstest.Intranet, change: closed, want: []string{"ok: direct, proven: node.example:", "red: extranet, violated: "}, fails: true},
-		"well":   {change: closed, want: []string{"ok: direct, proven: node.example:", "ok: extranet, proven: "}},
+		"well":   {change: closed, want: []string{"ok: direct, proven: node.example:", "ok: extranet, proven: ", "ok: 127.0.0.1:", " has no /adfs/ls/"}},
 		"doors": {
 			change: closed,
 			open:   map[string]int{"/adfs/oauth2/token": 400, "/adfs/services/trust/13/windowstransport": 401, "/adfs/ls/": 302},
@@ -98,5 +98,26 @@ func TestCheckFarmWithout(t *testing.T) {
 	err := new(check).proveFarm(t.Context(), &console{}, &config.Config{}, &parts{})
 	if _, ok := errors.AsType[usageError](err); !ok {
 		t.Errorf("got %v, want a usage error", err)
+	}
+}
+
+// HDR-10: a public name at which nobody answers has no door, and one that is none
+// was not tried.
+func TestDoorsThatNobodyAnswers(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := l.Addr().String()
+	_ = l.Close()
+	var out bytes.Buffer
+	tryDoors(t.Context(), &console{out: &out}, "https://"+at, "127.0.0.1")
+	if got := strings.Count(out.String(), "ok: "+at+" does not answer /adfs/"); got != len(doors()) {
+		t.Errorf("got\n%s", &out)
+	}
+	out.Reset()
+	tryDoors(t.Context(), &console{out: &out}, "https://no.invalid", "no\x00name")
+	if !strings.HasPrefix(out.String(), "warning: the doors of ") {
+		t.Errorf("got\n%s", &out)
 	}
 }
