@@ -143,6 +143,7 @@ func (d door) ask(ctx context.Context, client *http.Client, host string) (status
 	if err != nil {
 		return 0
 	}
+	r.Header.Set("User-Agent", "stsgate/"+buildVersion())
 	if d.body != "" {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
