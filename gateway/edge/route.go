@@ -117,7 +117,11 @@ func (s *Server) admit(r *http.Request) (*Route, *refusal.Refusal) {
 	case r.TLS == nil || r.TLS.ServerName != "" && !equalFold(r.TLS.ServerName, own.Host):
 		return nil, refusal.New(refusal.WrongHost, "TLS server name differs from host")
 	}
-	return Find(own.Routes, r)
+	route, refused := Find(own.Routes, r)
+	if refused == nil && r.ProtoMinor == 0 && own != &s.sites[0] {
+		return route, refusal.New(refusal.WrongMethod, "HTTP/1.0 is for metadata only")
+	}
+	return route, refused
 }
 
 // Find returns the route of a request, or says why there is none. What is wrong

@@ -61,6 +61,22 @@ func TestSites(t *testing.T) {
 	}
 }
 
+// HTTP-04: what is not metadata is not served by HTTP/1.0.
+func TestOldVersionOfSites(t *testing.T) {
+	s := twoSites(t, func(w http.ResponseWriter, _ *http.Request) { t.Error("served") })
+	for path, want := range map[string]int{"/": 405, metadata: 200} {
+		name := portal
+		if path == metadata {
+			name = host
+		}
+		conn := s.dial(t, name)
+		fmt.Fprintf(conn, "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n", path, name)
+		if status, _, _ := read(t, bufio.NewReader(conn)); status != want {
+			t.Errorf("%s of %s: got status %d, want %d", path, name, status, want)
+		}
+	}
+}
+
 // An answer that flows arrives piece by piece, holds no place among the
 // requests that wait, and ends with its connection.
 func TestFlush(t *testing.T) {
