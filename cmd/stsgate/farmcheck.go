@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -54,7 +56,7 @@ func (v *check) proveFarm(ctx context.Context, c *console, cfg *config.Config, p
 		}
 	}
 	line("extranet", proveExtranet(ctx, cfg, farm))
-	tryDoors(ctx, c, publicURL(cfg), cfg.Host)
+	tryDoors(ctx, c, cfg)
 	if red {
 		return errReported
 	}
@@ -87,61 +89,93 @@ func doors() []door {
 }
 
 // tryDoors tries each door at each address that the public name has here.
-func tryDoors(ctx context.Context, c *console, public, host string) {
-	port := portOf(public)
-	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+func tryDoors(ctx context.Context, c *console, cfg *config.Config) {
+	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", cfg.Host)
 	if err != nil {
-		fmt.Fprintf(c.out, "warning: the doors of %s were not tried: %v\n", host, err)
+		fmt.Fprintf(c.out, "warning: the doors of %s were not tried: %v\n", cfg.Host, err)
 		return
 	}
+	trusted := publicRoots(cfg)
 	for _, ip := range found {
-		at := net.JoinHostPort(ip.Unmap().String(), port)
-		var open []string
-		for i, status := range ask(ctx, at, host) {
-			switch path := doors()[i].path; status {
-			case 0:
-				fmt.Fprintf(c.out, "ok: %s does not answer %s\n", at, path)
-			case http.StatusNotFound:
-				fmt.Fprintf(c.out, "ok: %s has no %s\n", at, path)
-			default:
-				open = append(open, fmt.Sprintf("%s (%d)", path, status))
-			}
-		}
-		if len(open) > 0 {
-			fmt.Fprintf(c.out, "warning: %s is a second proxy, or has one behind it: it answers %s\n", at, strings.Join(open, ", "))
-		}
+		at := net.JoinHostPort(ip.Unmap().String(), portOf(publicURL(cfg)))
+		printDoors(c, at, tryAt(ctx, at, cfg.Host, trusted))
 	}
 }
 
-// ask tries all doors at one address at once, and returns what each answered: a
-// status, 0 for none.
-func ask(ctx context.Context, at, host string) []int {
+// printDoors says what the doors at one address answered.
+func printDoors(c *console, at string, replies []reply) {
+	var open []string
+	for i, r := range replies {
+		path := doors()[i].path
+		if unknown, ok := errors.AsType[*tls.CertificateVerificationError](r.err); ok {
+			fmt.Fprintf(c.out, "warning: %s shows a certificate that is not trusted here, so its doors were not tried: %v\n", at, unknown.Err)
+			return
+		}
+		switch {
+		case r.err != nil:
+			fmt.Fprintf(c.out, "ok: %s does not answer %s\n", at, path)
+		case r.status == http.StatusNotFound:
+			fmt.Fprintf(c.out, "ok: %s has no %s\n", at, path)
+		default:
+			open = append(open, fmt.Sprintf("%s (%d)", path, r.status))
+		}
+	}
+	if len(open) > 0 {
+		fmt.Fprintf(c.out, "warning: %s is a second proxy, or has one behind it: it answers %s\n", at, strings.Join(open, ", "))
+	}
+}
+
+// publicRoots are who may have certified what answers on the public name: whom
+// this machine trusts, the gateway's own certificates, and the farm's authority.
+func publicRoots(cfg *config.Config) *x509.CertPool {
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	files := []string{cfg.Upstream.ADFS.CA}
+	for _, l := range cfg.Listen {
+		files = append(files, l.TLS.Certificate)
+	}
+	for _, f := range files {
+		if pem, err := os.ReadFile(f); err == nil {
+			pool.AppendCertsFromPEM(pem)
+		}
+	}
+	return pool
+}
+
+// A reply is what a door answered: a status, or why there is none.
+type reply struct {
+	status int
+	err    error
+}
+
+// tryAt tries all doors at one address at once.
+func tryAt(ctx context.Context, at, host string, trusted *x509.CertPool) []reply {
 	client := &http.Client{
 		Timeout: doorTime,
 		Transport: &http.Transport{
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 				return new(net.Dialer).DialContext(ctx, "tcp", at)
 			},
-			// Nothing is sent that anybody may not have, and a door is open whoever
-			// certified it.
-			TLSClientConfig:   &tls.Config{ServerName: host, InsecureSkipVerify: true, MinVersion: tls.VersionTLS12},
+			TLSClientConfig:   &tls.Config{ServerName: host, RootCAs: trusted, MinVersion: tls.VersionTLS12},
 			DisableKeepAlives: true,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	all := make([]int, len(doors()))
+	all := make([]reply, len(doors()))
 	var g sync.WaitGroup
 	for i, d := range doors() {
-		g.Go(func() { all[i] = d.ask(ctx, client, host) })
+		g.Go(func() { all[i] = d.try(ctx, client, host) })
 	}
 	g.Wait()
 	return all
 }
 
-func (d door) ask(ctx context.Context, client *http.Client, host string) (status int) {
+func (d door) try(ctx context.Context, client *http.Client, host string) reply {
 	r, err := http.NewRequestWithContext(ctx, d.method, "https://"+host+d.path, strings.NewReader(d.body))
 	if err != nil {
-		return 0
+		return reply{err: err}
 	}
 	r.Header.Set("User-Agent", "stsgate/"+buildVersion())
 	if d.body != "" {
@@ -149,8 +183,8 @@ func (d door) ask(ctx context.Context, client *http.Client, host string) (status
 	}
 	answer, err := client.Do(r)
 	if err != nil {
-		return 0
+		return reply{err: err}
 	}
 	_ = answer.Body.Close()
-	return answer.StatusCode
+	return reply{status: answer.StatusCode}
 }

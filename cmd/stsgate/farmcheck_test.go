@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -61,7 +62,7 @@ func TestCheckFarm(t *testing.T) {
 			behind, d := proven(t, "battery", c.change)
 			behind.Nodes[0].Set(c.behaviour)
 			asked := make(chan string, len(paths))
-			public := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			public := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				body, _ := io.ReadAll(r.Body)
 				if r.URL.Path == paths[0] && (r.Method != http.MethodPost || string(body) != granted) {
 					t.Errorf("got %s %s with %q, want a grant without a password", r.Method, r.URL, body)
@@ -74,6 +75,8 @@ func TestCheckFarm(t *testing.T) {
 					http.NotFound(w, r)
 				}
 			}))
+			public.TLS = behind.TLS()
+			public.StartTLS()
 			defer public.Close()
 			d.c.Host, d.c.URL = "localhost", strings.Replace(public.URL, "127.0.0.1", "localhost", 1)
 			var out bytes.Buffer
@@ -101,23 +104,31 @@ func TestCheckFarmWithout(t *testing.T) {
 	}
 }
 
-// HDR-10: a public name at which nobody answers has no door, and one that is none
-// was not tried.
-func TestDoorsThatNobodyAnswers(t *testing.T) {
+// HDR-10: a public name at which nobody answers has no door; one that is none,
+// and one where a stranger answers, were not tried.
+func TestDoorsThatWereNotTried(t *testing.T) {
+	stranger := httptest.NewUnstartedServer(http.NotFoundHandler())
+	stranger.Config.ErrorLog = log.New(io.Discard, "", 0)
+	stranger.StartTLS()
+	defer stranger.Close()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := l.Addr().String()
+	closed := "https://" + l.Addr().String()
 	_ = l.Close()
-	var out bytes.Buffer
-	tryDoors(t.Context(), &console{out: &out}, "https://"+at, "127.0.0.1")
-	if got := strings.Count(out.String(), "ok: "+at+" does not answer /adfs/"); got != len(doors()) {
-		t.Errorf("got\n%s", &out)
-	}
-	out.Reset()
-	tryDoors(t.Context(), &console{out: &out}, "https://no.invalid", "no\x00name")
-	if !strings.HasPrefix(out.String(), "warning: the doors of ") {
-		t.Errorf("got\n%s", &out)
+	for _, c := range []struct {
+		host, url, want string
+		count           int
+	}{
+		{"127.0.0.1", closed, "ok: 127.0.0.1:", len(doors())},
+		{"127.0.0.1", stranger.URL, "shows a certificate that is not trusted here", 1},
+		{"no\x00name", closed, "warning: the doors of no\x00name were not tried: ", 1},
+	} {
+		var out bytes.Buffer
+		tryDoors(t.Context(), &console{out: &out}, &config.Config{Host: c.host, URL: c.url, Upstream: config.Upstream{ADFS: &config.ADFS{}}})
+		if strings.Count(out.String(), c.want) != c.count || strings.Count(out.String(), "\n") != c.count {
+			t.Errorf("%s: got\n%s\nwant %d times %q", c.url, &out, c.count, c.want)
+		}
 	}
 }

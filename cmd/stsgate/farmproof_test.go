@@ -58,10 +58,14 @@ func proven(t *testing.T, password string, change func(*config.ADFS)) (*adfstest
 	if err := os.WriteFile(file, []byte(password+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, behind.CAPEM(), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	c := config.Defaults()
 	c.Host = behind.Host
 	c.Upstream.ADFS = &config.ADFS{
-		Nodes: behind.URLs(), Probe: config.ProbeTLS, Outside: "127.0.0.2",
+		Nodes: behind.URLs(), CA: ca, Probe: config.ProbeTLS, Outside: "127.0.0.2",
 		Proof: &config.ADFSProof{User: "svc@contoso.example", Password: file, Application: cloudRealm},
 	}
 	change(c.Upstream.ADFS)
