@@ -46,6 +46,7 @@ type daemon struct {
 	keeper  *keeper
 	gateway *gateway.Gateway
 	portal  *portal.Portal // nil without one
+	signIns *pastSignIns
 
 	servers []*edge.Server
 	clients []net.Listener // one for each server
@@ -90,6 +91,7 @@ func newDaemon(c *config.Config, log *slog.Logger) (_ *daemon, err error) {
 	if err := d.buildGateway(registry); err != nil {
 		return nil, err
 	}
+	d.openSignIns()
 	if err := d.openPortal(registry); err != nil {
 		return nil, err
 	}

@@ -58,6 +58,7 @@ func TestSecondFactorThreeNodes(t *testing.T) {
 	}, append(factorNames(), "rita")...)
 	f.everyShape(t)
 	t.Run("repeats elsewhere", f.repeatsElsewhere)
+	t.Run("history elsewhere", f.historyElsewhere) // and one gateway is gone
 }
 
 // factorNames are two users of each client: nobody is asked more than three

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -22,13 +20,6 @@ import (
 	"stsgate/policy"
 )
 
-// looked is how much of the end of the audit log users are shown their own
-// records of, in bytes.
-const looked = 32 << 20
-
-// issueToken is the action of a sign-in, as the audit log names it.
-const issueToken = "issue-token"
-
 // openPortal builds the users' pages, if there are to be any.
 func (d *daemon) openPortal(registry *prometheus.Registry) error {
 	p := d.c.Portal
@@ -43,7 +34,7 @@ func (d *daemon) openPortal(registry *prometheus.Registry) error {
 		URL: portalURL(d.c), Store: d.keeper.records, Secret: secret,
 		CheckPassword: d.gateway.CheckPassword, Banned: d.keeper.guard.Banned, Down: gateway.Down,
 		Factors: d.keeper.factors, MFA: d.keeper.mfa, Know: d.keeper.knock.Know, Clients: d.parts.clients, Place: d.parts.country,
-		Applications: d.applications, History: d.signIns, Explain: d.signIn, Record: d.recordAct,
+		Applications: d.applications, History: d.signIns.latest, Explain: d.signIns.one, Record: d.recordAct,
 		PasskeyAlone: p.PasskeyAlone, Account: d.gateway.FindAccount, Metrics: registry, Log: d.log,
 	}
 	if f := p.FirstEnrolment; f != nil {
@@ -116,64 +107,6 @@ func (d *daemon) account(ctx context.Context, name string) (account.Account, err
 		return account.Account{}, account.ErrUnknown
 	}
 	return d.parts.directory.Lookup(ctx, parsed)
-}
-
-// signIns reads a user's own records, the latest first, from the end of this
-// gateway's log.
-func (d *daemon) signIns(_ context.Context, user string, most int) ([]portal.SignIn, error) {
-	return d.look(user, most)
-}
-
-// signIn reads one record of a user.
-func (d *daemon) signIn(_ context.Context, user, transaction string) (*portal.SignIn, error) {
-	if !isTransaction(transaction) {
-		return nil, nil
-	}
-	all, err := d.look(user, 1, `"transaction.id":"`+transaction+`"`)
-	if err != nil || len(all) == 0 {
-		return nil, err
-	}
-	return &all[0], nil
-}
-
-func isTransaction(s string) bool {
-	return len(s) == 32 && strings.Trim(s, "0123456789abcdef") == ""
-}
-
-// look reads a user's own records that have all of some texts. What the user did
-// in the portal is among the lines, and is none of them.
-func (d *daemon) look(user string, most int, texts ...string) ([]portal.SignIn, error) {
-	files, err := audit.Segments(d.c.Audit.File)
-	if err != nil {
-		return nil, fmt.Errorf("read the audit log: %w", err)
-	}
-	lines, err := audit.Latest(files, looked, most, append(texts, `"user.id":"`+user+`"`, `"event.action":"`+issueToken+`"`)...)
-	if err != nil {
-		return nil, fmt.Errorf("read the audit log: %w", err)
-	}
-	var all []portal.SignIn
-	for _, line := range lines {
-		var l audit.Line
-		if json.Unmarshal(line, &l) != nil || l.UserID != user || l.Action != issueToken {
-			continue
-		}
-		all = append(all, d.asSignIn(&l))
-	}
-	return all, nil
-}
-
-func (d *daemon) asSignIn(l *audit.Line) portal.SignIn {
-	s := portal.SignIn{
-		Transaction: l.Transaction, Time: l.Time, Application: l.Application, Address: l.Client, Released: l.Outcome == "success",
-		Reason: l.Reason, Rule: l.Rule,
-	}
-	if len(l.Forwarded) > 0 {
-		s.Address = l.Forwarded[0]
-	}
-	if s.Address.IsValid() {
-		s.Place = d.parts.country(s.Address)
-	}
-	return s
 }
 
 // recordAct writes down what a user did in the portal.

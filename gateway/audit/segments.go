@@ -97,13 +97,19 @@ func (s *segment) measure() error {
 // lines calls f with each line from the first that begins at or behind an
 // offset, until f returns false. A line without an end is none.
 func (s *segment) lines(offset int64, f func(line []byte) bool) error {
-	if offset > 0 {
+	return s.between(offset, s.size, f)
+}
+
+// between is lines of those that begin before another offset.
+func (s *segment) between(offset, end int64, f func(line []byte) bool) error {
+	skip := offset > 0
+	if skip {
 		offset-- // if a line ends there, the next begins at the offset
 	}
 	r := bufio.NewReaderSize(io.NewSectionReader(s, offset, s.size-offset), longestLine)
-	skip := offset > 0
-	for {
+	for offset < end {
 		line, err := r.ReadSlice('\n')
+		offset += int64(len(line))
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull): // torn, or not ours
 			skip = true
@@ -120,6 +126,7 @@ func (s *segment) lines(offset int64, f func(line []byte) bool) error {
 			return nil
 		}
 	}
+	return nil
 }
 
 // find returns an offset before which all lines are older than t, but for those

@@ -2,6 +2,7 @@ package portal
 
 import (
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -31,26 +32,44 @@ type detail struct {
 
 type historyData struct {
 	SignIns     []entry
+	Partial     bool // a gateway did not answer
 	Transaction string
 	Explained   *explained
 }
 
-func (v *visit) historyPage() error { return v.showHistory(historyData{}) }
+func (v *visit) historyPage() error {
+	all, whole, err := v.history()
+	if err != nil {
+		return err
+	}
+	return v.showHistory(all, historyData{Partial: !whole})
+}
 
-func (v *visit) showHistory(d historyData) error {
-	release, err := v.look()
-	if err != nil {
-		return err
-	}
-	all, err := v.p.c.History(v.ctx(), v.session.User.ID, mostShownSignIns)
-	release()
-	if err != nil {
-		return err
-	}
+func (v *visit) showHistory(all []SignIn, d historyData) error {
 	for i := range all {
 		d.SignIns = append(d.SignIns, showEntry(i, &all[i]))
 	}
 	return v.show(shown{status: http.StatusOK, name: "history", title: "History", data: d})
+}
+
+// history returns the user's sign-ins.
+func (v *visit) history() ([]SignIn, bool, error) {
+	release, err := v.look()
+	if err != nil {
+		return nil, false, err
+	}
+	defer release()
+	return v.p.c.History(v.ctx(), v.session.User.ID, mostShownSignIns)
+}
+
+// find returns one sign-in of the user, nil for none.
+func (v *visit) find(id string) (*SignIn, bool, error) {
+	release, err := v.look()
+	if err != nil {
+		return nil, false, err
+	}
+	defer release()
+	return v.p.c.Explain(v.ctx(), v.session.User.ID, id)
 }
 
 func showEntry(i int, s *SignIn) entry {
@@ -69,38 +88,40 @@ func showEntry(i int, s *SignIn) entry {
 	return e
 }
 
-// look waits for its turn at the log, which a few may read at a time.
-func (v *visit) look() (release func(), err error) {
-	select {
-	case v.p.looking <- struct{}{}:
-		return func() { <-v.p.looking }, nil
-	case <-v.ctx().Done():
-		return nil, v.ctx().Err()
-	}
-}
-
 // explain tells why a sign-in was refused. What is not there and what is
 // another user's look alike (security.md, PORT-11).
 func (v *visit) explain() error {
 	id := string(cleanCode(v.form.Get("transaction")))
-	release, err := v.look()
+	all, whole, err := v.history()
 	if err != nil {
 		return err
 	}
-	s, err := v.p.c.Explain(v.ctx(), v.session.User.ID, id)
-	release()
-	if err != nil {
-		return err
+	d := historyData{Transaction: plain(id), Partial: !whole}
+	i := slices.IndexFunc(all, func(s SignIn) bool { return s.Transaction == id })
+	if i >= 0 {
+		d.Explained = explanation(&all[i])
+		return v.showHistory(all, d)
 	}
-	d := historyData{Transaction: plain(id), Explained: &explained{
-		Title: "Nothing is known under this number",
-		Text: "At least not of a sign-in in your name. Check the number; if it is right, what was asked may have been refused " +
-			"before anybody knew whose it is, or by another gateway. Your help desk can find out more with it.",
-	}}
-	if s != nil {
+	s, whole, err := v.find(id)
+	switch {
+	case err != nil:
+		return err
+	case s != nil:
 		d.Explained = explanation(s)
+	default:
+		d.Explained = unknown(whole)
 	}
-	return v.showHistory(d)
+	return v.showHistory(all, d)
+}
+
+func unknown(whole bool) *explained {
+	e := &explained{Title: "Nothing is known under this number"}
+	e.Text = "At least not of a sign-in in your name. Check the number; if it is right, what was asked may have been refused " +
+		"before anybody knew whose it is, or too long ago. Your help desk can find out more with it."
+	if !whole {
+		e.Text = "At least not for the moment: not everything could be looked through. Try again in a minute."
+	}
+	return e
 }
 
 func explanation(s *SignIn) *explained {
@@ -130,12 +151,7 @@ func details(s *SignIn) []detail {
 // of a sign-in that the user does not know.
 func (v *visit) notMe() error {
 	id := v.form.Get("id")
-	release, err := v.look()
-	if err != nil {
-		return err
-	}
-	s, err := v.p.c.Explain(v.ctx(), v.session.User.ID, id)
-	release()
+	s, _, err := v.find(id)
 	if err != nil {
 		return err
 	}

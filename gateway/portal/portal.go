@@ -64,9 +64,9 @@ type Config struct {
 	Applications func() []string
 	// History returns what was asked in a user's name, the latest first, at most
 	// so many; Explain one transaction of the user, nil for one that is not, or
-	// not the user's.
-	History func(ctx context.Context, user string, most int) ([]SignIn, error)
-	Explain func(ctx context.Context, user, transaction string) (*SignIn, error)
+	// not the user's. Both tell whether all gateways were asked that may know.
+	History func(ctx context.Context, user string, most int) (all []SignIn, whole bool, err error)
+	Explain func(ctx context.Context, user, transaction string) (s *SignIn, whole bool, err error)
 	// Record writes down what a user did, before it is done (AUD-01).
 	Record func(Act) error
 	// PasskeyAlone lets a passkey that verified its user do without a password.
@@ -129,7 +129,7 @@ type Portal struct {
 	streams   *streams
 	metrics   *metrics
 	strangers meter
-	looking   chan struct{} // holds a token for each who may read the log
+	lookers   *lookers
 }
 
 // New returns a portal that answers nobody who is signed in before Run.
@@ -151,7 +151,7 @@ func New(c Config) (*Portal, error) {
 	case len(c.Secret) < 32:
 		return nil, errors.New("portal: a secret of less than 32 bytes")
 	}
-	p := &Portal{c: c, origin: c.URL, sessions: state.NewMirror(c.Store, state.Sessions), streams: newStreams(), looking: make(chan struct{}, 1)}
+	p := &Portal{c: c, origin: c.URL, sessions: state.NewMirror(c.Store, state.Sessions), streams: newStreams(), lookers: newLookers()}
 	if p.pages, err = loadPages(); err != nil {
 		return nil, err
 	}

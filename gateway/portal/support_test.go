@@ -148,18 +148,18 @@ func (s *site) account(_ context.Context, name string, _ []netip.Addr) (account.
 	return account.Account{ID: id, UPN: name + "@contoso.example", SAM: name, Attributes: map[string][]string{"mail": {name + "@mail.example"}}}, nil
 }
 
-func (s *site) signIns(_ context.Context, user string, most int) ([]portal.SignIn, error) {
+func (s *site) signIns(_ context.Context, user string, most int) ([]portal.SignIn, bool, error) {
 	all := s.history[user]
-	return all[:min(len(all), most)], nil
+	return all[:min(len(all), most)], true, nil
 }
 
-func (s *site) explain(_ context.Context, user, transaction string) (*portal.SignIn, error) {
+func (s *site) explain(_ context.Context, user, transaction string) (*portal.SignIn, bool, error) {
 	for _, o := range s.history[user] {
 		if o.Transaction == transaction {
-			return &o, nil
+			return &o, true, nil
 		}
 	}
-	return nil, nil
+	return nil, true, nil
 }
 
 func (s *site) record(a portal.Act) error {
