@@ -276,13 +276,12 @@ func (v *visit) freshen(rt *route) (done bool, err error) {
 	return false, v.show(shown{status: http.StatusForbidden, name: "factor", title: "Confirm that it is you", wrong: wrong, data: d})
 }
 
-// carried are what is sent again of a form: all but what proved something.
+// carried are what is sent again of a form: what forms of routes that need a
+// fresh factor have, and nothing else that came.
 func (v *visit) carried() (all []field) {
-	for name, values := range v.form {
-		switch name {
-		case "token", "code", "assertion", "challenge", "asked":
-		default:
-			all = append(all, field{name, values[0]})
+	for _, name := range []string{"id", "number", "application", "address"} {
+		if value := v.form.Get(name); value != "" {
+			all = append(all, field{name, value})
 		}
 	}
 	return all

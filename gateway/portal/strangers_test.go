@@ -505,6 +505,28 @@ func TestEventsAreNoUse(t *testing.T) {
 	})
 }
 
+// AUD-05, PORT-02: a page that asks for a fresh factor has what the form needs
+// that is sent again, and nothing else of what came.
+func TestFreshCarriesNoSecret(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, s *site) {
+		b := s.signedIn("alice", alice)
+		time.Sleep(6 * time.Minute)
+		fields := []string{"id", "an-id", "number", "271828", "application", "payroll", "address", "192.0.2.1"}
+		for _, secret := range []string{"password", "binding", "attestation", "name", "label", "me", "another"} {
+			fields = append(fields, secret, "canary-"+secret)
+		}
+		a := b.post("/approve", fields...)
+		if a.status != http.StatusForbidden || strings.Contains(a.body, "canary") {
+			t.Errorf("answered %d: %s", a.status, a.body)
+		}
+		for _, carried := range []string{`name="id" value="an-id"`, `name="number" value="271828"`, `name="application" value="payroll"`, `name="address" value="192.0.2.1"`} {
+			if !strings.Contains(a.body, carried) {
+				t.Errorf("no %s", carried)
+			}
+		}
+	})
+}
+
 // AUD-05: no password, code, cookie or token is logged.
 func TestNothingSecretIsLogged(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, s *site) {
