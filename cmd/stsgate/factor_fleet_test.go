@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -72,7 +74,8 @@ rules:
 type factorFleet struct {
 	*fleet
 	roots       *x509.CertPool
-	authorities string // who signed the gateways' certificates and the cloud's
+	tap         func(http.RoundTripper) http.RoundTripper // listens to browsers; may be nil
+	authorities string                                    // who signed the gateways' certificates and the cloud's
 	members     map[string]*member
 }
 
@@ -84,18 +87,30 @@ type member struct {
 	binding string
 }
 
-// memberPassword has what XML escapes, and what stands before a code.
+// memberPassword begins passwords: it has what XML escapes, and what stands before
+// a code.
 const memberPassword = `correct & <horse>, battery`
 
 // newFactorFleet starts n gateways for users of these names, who are given
 // binding codes.
 func newFactorFleet(t *testing.T, n int, stateOf func(i int) string, names ...string) *factorFleet {
 	t.Helper()
+	f := newFactorFleetOf(t, factorFile, n, stateOf, names...)
+	for i := range f.gateways {
+		f.start(i)
+	}
+	f.bind(t, names)
+	return f
+}
+
+// newFactorFleetOf makes that with a configuration, and starts nothing.
+func newFactorFleetOf(t *testing.T, configuration string, n int, stateOf func(i int) string, names ...string) *factorFleet {
+	t.Helper()
 	f := &factorFleet{members: map[string]*member{}}
 	var users []adfstest.User
 	for i, name := range names {
 		m := &member{person: person{
-			name: name + "@contoso.example", password: memberPassword + name, guid: fmt.Sprintf("12efcdab-5634-9078-abcd-%012d", i+1),
+			name: name + "@contoso.example", password: memberPassword + rand.Text(), guid: fmt.Sprintf("12efcdab-5634-9078-abcd-%012d", i+1),
 		}}
 		m.immutableID = (&account.Account{ID: m.guid}).ImmutableID()
 		f.members[name] = m
@@ -105,13 +120,19 @@ func newFactorFleet(t *testing.T, n int, stateOf func(i int) string, names ...st
 	}
 	f.fleet = newFleetOf(t, adfstest.Config{
 		Host: "localhost", Users: users, Applications: []string{"urn:held", "urn:coded", "urn:granted", "urn:challenged"},
-	}, factorFile, n, stateOf)
+	}, configuration, n, stateOf)
 	f.settle(t, names)
-	for i := range f.gateways {
-		f.start(i)
-	}
-	f.bind(t, names)
 	return f
+}
+
+// browser is one that shows the portal on a gateway.
+func (f *factorFleet) browser(t *testing.T, gateway int) *browser {
+	t.Helper()
+	b := newBrowser(t, f.gateways[gateway%len(f.gateways)].listen, f.roots)
+	if f.tap != nil {
+		b.c.Transport = f.tap(b.c.Transport)
+	}
+	return b
 }
 
 // settle writes what the gateways share.
@@ -176,7 +197,7 @@ func (f *factorFleet) bind(t *testing.T, names []string) {
 func (f *factorFleet) signIn(t *testing.T, name string) *member {
 	t.Helper()
 	m := f.members[name]
-	m.browser = newBrowser(t, f.gateways[1%len(f.gateways)].listen, f.roots)
+	m.browser = f.browser(t, 1)
 	m.visit("/")
 	m.press("Next", "name", m.name, "password", m.password)
 	m.says("you need a binding code")

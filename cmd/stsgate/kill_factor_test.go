@@ -292,7 +292,7 @@ func grantEnded(t *testing.T, f *factorFleet, m *member) (act, check func()) {
 
 // bound has the user come as far as to set up a first device.
 func (f *factorFleet) bound(t *testing.T, m *member) {
-	m.browser = newBrowser(t, f.gateways[0].listen, f.roots)
+	m.browser = f.browser(t, 0)
 	m.visit("/")
 	m.press("Next", "name", m.name, "password", m.password)
 	m.press("Next", "binding", m.binding)
@@ -301,7 +301,7 @@ func (f *factorFleet) bound(t *testing.T, m *member) {
 // again is the same user in another browser, after the password.
 func (f *factorFleet) again(m *member) *member {
 	other := *m
-	other.browser = newBrowser(m.t, f.gateways[0].listen, f.roots)
+	other.browser = f.browser(m.t, 0)
 	other.visit("/")
 	other.press("Next", "name", m.name, "password", m.password)
 	return &other
