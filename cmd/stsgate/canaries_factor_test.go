@@ -146,7 +146,10 @@ func (c *factorCage) bindingCode(code, shownIn string) {
 
 var (
 	tokenField = regexp.MustCompile(`name="token" value="([^"]+)"`)
-	signature  = regexp.MustCompile(`SignatureValue>([^<]+)<`)
+	// sealedValue is what a line of a backup has of the store.
+	sealedValue = regexp.MustCompile(`"value":"([^"]*)"`)
+	newCode     = regexp.MustCompile(`<code>([^<]+)</code>`)
+	signature   = regexp.MustCompile(`SignatureValue>([^<]+)<`)
 )
 
 // gather keeps what an answer shows for the first time.
@@ -168,7 +171,7 @@ func (c *factorCage) gather(name string, answer *http.Response, body []byte) {
 	for _, text := range each(signature) {
 		c.keep(secret{what: "a token", text: text, shownIn: page, times: 1})
 	}
-	for _, text := range each(shownCodes) {
+	for _, text := range each(newCode) {
 		c.keep(secret{what: "a recovery code", text: strings.ReplaceAll(text, "-", ""), also: []string{text}, shownIn: page, times: 1})
 	}
 	for _, text := range each(secretOf) {
@@ -361,6 +364,17 @@ func (c *factorCage) backedUp(t *testing.T) {
 		t.Fatalf("the backup has no enrolments: %v: %.300q", err, text)
 	}
 	c.add("decrypted backup", text)
+	values := sealedValue.FindAllSubmatch(text, -1)
+	if len(values) < 10 {
+		t.Errorf("%d values in the backup", len(values))
+	}
+	for _, v := range values {
+		raw, err := base64.StdEncoding.AppendDecode(nil, v[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.add("value in the backup", raw)
+	}
 }
 
 // admin asks the operators' listener.
