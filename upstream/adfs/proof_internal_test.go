@@ -1,6 +1,10 @@
 package adfs
 
 import (
+	"context"
+	"net"
+	"os"
+	"syscall"
 	"testing"
 	"time"
 
@@ -50,5 +54,19 @@ func TestEvidenceAges(t *testing.T) {
 				t.Errorf("got %v, %q, want %v", got.State, got.Why, c.want)
 			}
 		})
+	}
+}
+
+// HDR-08: a firewall drops or refuses; for want of the address, of a route or of
+// the right to use them nothing was tried.
+func TestRefused(t *testing.T) {
+	for err, want := range map[error]bool{
+		context.DeadlineExceeded: true, os.ErrDeadlineExceeded: true, syscall.ETIMEDOUT: true,
+		syscall.ECONNREFUSED: true, syscall.ECONNRESET: true, syscall.EHOSTUNREACH: true,
+		syscall.EADDRNOTAVAIL: false, syscall.ENETUNREACH: false, syscall.EPERM: false, syscall.EMFILE: false, context.Canceled: false,
+	} {
+		if got := refused(&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", err)}); got != want {
+			t.Errorf("%v: got %v, want %v", err, got, want)
+		}
 	}
 }
