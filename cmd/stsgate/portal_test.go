@@ -57,7 +57,7 @@ func TestSignInsForOthers(t *testing.T) {
 	}
 	defer log.Close()
 	for i, r := range []audit.Record{
-		{UserID: user}, {UserID: another}, {}, // nobody's
+		{UserID: user}, {UserID: another, UserName: "x"}, {}, // nobody's
 		// Whoever asks chooses these.
 		{UserID: another, UserAgent: `"user.id":"` + user + `"`}, {UserID: another, AppliesTo: user}, {UserID: another, Rule: `x","user.id":"` + user},
 	} {
@@ -77,7 +77,7 @@ func TestSignInsForOthers(t *testing.T) {
 		{`{"user":"` + user + `","most":1,"transaction":"` + fmt.Sprintf("%032x", 3) + `"}`, []string{}},
 		{`{"user":"","most":100}`, []string{}},
 		{`{"user":"0f8fad5b","most":100}`, []string{}},
-		{`{"user":"` + user + `\",\"event.action\":\"issue-token","most":100}`, []string{}},
+		{`{"user":"` + another + `\",\"user.name\":\"x","most":100}`, []string{}}, // as it stands in that line
 		{`{"user":"` + user + `","most":101}`, nil},
 		{`{"user":"` + user + `","most":0}`, nil},
 		{`{"user":"` + user + `","most":1,"transaction":"\""}`, nil},
