@@ -218,7 +218,7 @@ func (d *daemon) listenPlain(registry *prometheus.Registry) error {
 			return err
 		}
 		d.plain = append(d.plain, &plainServer{l, &http.Server{
-			Handler:           p.handler,
+			Handler:           admin.Contain(p.handler, d.log),
 			ReadHeaderTimeout: d.c.Timeouts.Header,
 			IdleTimeout:       d.c.Timeouts.Idle,
 			WriteTimeout:      time.Minute,

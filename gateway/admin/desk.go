@@ -100,7 +100,7 @@ const (
 // Server returns the server of a socket that Listen made.
 func (d *Desk) Server() *http.Server {
 	return &http.Server{
-		Handler:           d,
+		Handler:           Contain(d, d.c.Log),
 		ConnContext:       withPeer,
 		ReadHeaderTimeout: callTime,
 		ReadTimeout:       callTime,

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"net"
@@ -48,11 +47,16 @@ type office struct {
 	known   []string // whose account the notices know
 	dark    bool     // the directory does not answer
 	refuse  int      // the record with that number, from 1, cannot be written
+	panics  any      // with which no record is written
+	log     strings.Builder
 }
 
 func (o *office) record(r *audit.Operation) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.panics != nil {
+		panic(o.panics)
+	}
 	if len(o.records)+1 == o.refuse {
 		return errors.New("disk full")
 	}
@@ -92,7 +96,7 @@ func openOfficeWith(t *testing.T, keys []byte) *office {
 func newOffice(t *testing.T, keys []byte) *office {
 	t.Helper()
 	o := &office{}
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(slog.NewTextHandler(&o.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	k, err := state.ParseKeys(keys)
 	if err != nil {
 		t.Fatal(err)
