@@ -2,9 +2,12 @@ package edge_test
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -16,9 +19,12 @@ const portal = "approve.contoso.example"
 
 // twoSites runs a server whose second host has a path and a certificate of its
 // own.
-func twoSites(t *testing.T, h http.HandlerFunc) *site {
+func twoSites(t *testing.T, h http.HandlerFunc, more ...func(*edge.Config)) *site {
 	t.Helper()
 	return start(t, echo, func(c *edge.Config) {
+		for _, change := range more {
+			change(c)
+		}
 		own := write(t, t.TempDir(), issue(t, portal, 3600e9, ecKey(t)))
 		own.Host = portal
 		certs, err := edge.NewCertificates(own)
@@ -139,5 +145,59 @@ func TestFlushEnds(t *testing.T) {
 	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", metadata, host)
 	if all, err := io.ReadAll(conn); err != nil || !strings.HasSuffix(string(all), "\r\n\r\none two") || strings.Contains(string(all), "Content-Length") {
 		t.Errorf("got %q, %v", all, err)
+	}
+}
+
+// A hider has a secret in it.
+type hider struct{ password string }
+
+func (h hider) Error() string { return h.password }
+
+// AUD-05, FAIL-05: a panic of the portal ends its connection, whether or not an
+// answer has begun to flow; whatever its value is, neither the log nor the client
+// is shown it, and the next request is answered.
+func TestPanicOfSite(t *testing.T) {
+	const canary = "c4n4ry-in-a-panic-of-the-portal"
+	for name, value := range map[string]any{"text": canary, "error": errors.New(canary), "own error": hider{canary}, "pointer": &hider{canary}} {
+		for _, flows := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, " ", flows), func(t *testing.T) {
+				var logged bytes.Buffer
+				once := true
+				s := twoSites(t, func(w http.ResponseWriter, _ *http.Request) {
+					if !once {
+						return
+					}
+					once = false
+					w.Header().Set("Set-Cookie", canary)
+					_, _ = io.WriteString(w, "half a page")
+					if flows {
+						w.Header().Del("Set-Cookie")
+						_ = http.NewResponseController(w).Flush()
+						_, _ = io.WriteString(w, canary)
+					}
+					panic(value)
+				}, func(c *edge.Config) {
+					c.Log = slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
+				})
+				get := func() string {
+					conn := s.dial(t, portal)
+					fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", portal)
+					text, err := io.ReadAll(conn)
+					if err != nil {
+						t.Error(err)
+					}
+					return string(text)
+				}
+				if got := get(); strings.Contains(got, canary) || flows != strings.Contains(got, "half a page") || flows == strings.HasPrefix(got, "HTTP/1.1 500 ") {
+					t.Errorf("answered %q", got)
+				}
+				if got := get(); !strings.HasPrefix(got, "HTTP/1.1 200 ") {
+					t.Errorf("after it: %q", got)
+				}
+				if text := logged.String(); !strings.Contains(text, "panic of type") || !strings.Contains(text, "sites_test.go") || strings.Contains(text, canary) {
+					t.Errorf("logged %s", text)
+				}
+			})
+		}
 	}
 }
