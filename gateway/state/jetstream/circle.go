@@ -184,7 +184,11 @@ func (c *Circle) hear(m *nats.Msg) {
 		}
 	}
 	c.mu.Unlock()
-	if fresh {
-		c.sayHello()
+	if !fresh {
+		return
 	}
+	if l.Name == c.name {
+		c.log.Warnf("another gateway is called %s too: what one of them does not answer is not missed", c.name)
+	}
+	c.sayHello()
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -115,12 +116,38 @@ func TestCircle(t *testing.T) {
 		a.knows(3)
 		a.ask("who?", true, true, "b who?", "d who?", "e who?")
 	})
+	t.Run("one name for two", func(t *testing.T) {
+		conf := c.config(0)
+		told := make(chan struct{}, 8)
+		conf.Log = slog.New(slog.NewTextHandler(notice{told, "another gateway is called b too"}, nil))
+		twin := open(t, conf).Circle("b", "test", nil)
+		go twin.Run(t.Context())
+		select {
+		case <-told:
+		case <-time.After(10 * time.Second):
+			t.Error("nobody is told")
+		}
+	})
 	if alone := inDir(t).Circle("x", "test", nil); alone != nil {
 		t.Error("there is a circle without a cluster")
 	}
 }
 
 func (g *seat) says(f func([]byte) ([]byte, error)) { g.answer.Store(&f) }
+
+// A notice tells of a text that is written.
+type notice struct {
+	told chan<- struct{}
+	text string
+}
+
+// Write implements io.Writer.
+func (n notice) Write(b []byte) (int, error) {
+	if strings.Contains(string(b), n.text) {
+		n.told <- struct{}{}
+	}
+	return len(b), nil
+}
 
 // twoAtATime has a ask b more than b computes at a time.
 func twoAtATime(t *testing.T, a, b, d *seat) {
