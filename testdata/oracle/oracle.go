@@ -127,8 +127,11 @@ func (j *Judge) reading() (Reading, error) {
 			r.Unread = rest
 		}
 	}
-	if fields[0] != "read" || len(r.Elements) == 0 {
+	switch {
+	case fields[0] != "read":
 		return Reading{}, fmt.Errorf("Judge says %q", line)
+	case len(r.Elements) == 0: // in a document that is one comment WCF misses none
+		return Reading{Refused: "there is no element"}, nil
 	}
 	return r, nil
 }

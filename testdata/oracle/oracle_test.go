@@ -35,6 +35,7 @@ func TestReadersDiffer(t *testing.T) {
 		{"Latin 1", "<?xml version='1.0' encoding='iso-8859-1'?><e>\xe9</e>", `0{}e =\u00e9`, refused},
 		{"UTF-16 without declaration", "\xff\xfe<\x00e\x00/\x00>\x00", "0{}e =", refused},
 		{"comment", "<e>a<!-- -->b</e>", "0{}e +", "0{}e +"},
+		{"nothing but a comment", "<!--><e/>-->", refused, refused},
 		{"child", "<p:e xmlns:p='urn:p'> <f/> </p:e>", "0{urn:p}e|1{}f =", "0{urn:p}e|1{}f ="},
 		{"tag of 4,100 bytes", "<e a='" + strings.Repeat("a", 4100) + "'/>", "0{}e {}a=" + strings.Repeat("a", 4100) + " =", refused},
 	} {
