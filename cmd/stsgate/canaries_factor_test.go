@@ -11,6 +11,7 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
@@ -66,24 +67,19 @@ func startFactorCage(t *testing.T, names ...string) *factorCage {
 	c := &factorCage{begun: time.Now()}
 	syslog, mail, chat := listenLocal(t), listenLocal(t), httptest.NewServer(&c.heard)
 	t.Cleanup(chat.Close)
-	configuration := strings.NewReplacer(
-		"mfa: {", "mfa: {webhooks: [{name: chat, url: \""+chat.URL+"\", form: generic, secret: ../webhook.secret}], "+
-			"smtp: {address: \""+mail.address()+"\", tls: implicit, from: stsgate@contoso.example, username: stsgate, password: ../smtp.password, ca: ../ca.pem}, ",
-		"audit: {", "audit: {checkpoints: {key: ../checkpoints.key, file: ../checkpoints}, syslog: {address: \""+syslog.address()+"\", ca: ../ca.pem}, ",
-	).Replace(factorFile) + "log: {level: debug}\n"
-	c.factorFleet = newFactorFleetOf(t, configuration, 1, func(int) string { return "{dir: state, key: ../state.key}" }, names...)
+	c.factorFleet = newFactorFleetOf(t, c.configuration(chat.URL, mail.address(), syslog.address()), 1, func(int) string { return "{dir: state, key: ../state.key}" }, names...)
 	c.tap = func(next http.RoundTripper) http.RoundTripper { return tap{next, c} }
 	g := c.gateways[0]
 	g.client.Transport = c.tap(g.client.Transport)
-	for _, name := range []string{"webhook.secret", "smtp.password"} {
-		c.file(t, name, []byte(c.secret(name)))
-	}
+	password := c.secret("the password of the mail server")
+	c.file(t, "smtp.password", []byte(password))
+	c.file(t, "webhook.secret", []byte(c.secret("the key of a webhook")))
 	c.keys(t)
 	for _, m := range c.members {
 		c.keep(secret{what: "a password", text: m.password})
 	}
 	syslog.serve(t, c.dir, c.takeSyslog)
-	mail.serve(t, c.dir, c.takeMail(t, c.secrets[1].text))
+	mail.serve(t, c.dir, c.takeMail(t, password))
 	c.start(0)
 	c.bind(t, names)
 	c.addFile(t, "codes.csv")
@@ -91,6 +87,17 @@ func startFactorCage(t *testing.T, names ...string) *factorCage {
 		c.bindingCode(m.binding, "codes.csv")
 	}
 	return c
+}
+
+// configuration is that of all gateways with receivers. One of the webhooks reaches
+// nobody; the address of each is its password, as with many messengers.
+func (c *factorCage) configuration(chat, mail, syslog string) string {
+	return strings.NewReplacer(
+		"mfa: {", fmt.Sprintf("mfa: {webhooks: [{name: chat, url: %q, form: generic, secret: ../webhook.secret}, {name: none, url: %q, form: slack}], "+
+			"smtp: {address: %q, tls: implicit, from: stsgate@contoso.example, username: stsgate, password: ../smtp.password, ca: ../ca.pem}, ",
+			chat+"/"+c.secret("the address of a webhook"), "http://"+freeAddress()+"/"+c.secret("the address of a webhook"), mail),
+		"audit: {", fmt.Sprintf("audit: {checkpoints: {key: ../checkpoints.key, file: ../checkpoints}, syslog: {address: %q, ca: ../ca.pem}, ", syslog),
+	).Replace(factorFile) + "log: {level: debug}\n"
 }
 
 // keys keeps those that the gateway works with.
@@ -432,7 +439,8 @@ func (c *factorCage) addFile(t *testing.T, name string) []byte {
 	return text
 }
 
-// readAll keeps every file that the gateway wrote.
+// readAll keeps every file of the gateway's folder, in which it has written all
+// but its configuration.
 func (c *factorCage) readAll(t *testing.T) {
 	t.Helper()
 	for _, m := range c.members {
@@ -440,7 +448,7 @@ func (c *factorCage) readAll(t *testing.T) {
 	}
 	c.addFile(t, "checkpoints")
 	err := fs.WalkDir(os.DirFS(c.gateways[0].dir), ".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
+		if err != nil || !d.Type().IsRegular() || path == "stsgate.yaml" {
 			return err
 		}
 		text, err := os.ReadFile(filepath.Join(c.gateways[0].dir, path))
@@ -455,7 +463,7 @@ func (c *factorCage) readAll(t *testing.T) {
 // checkHeard holds that there was something to search everywhere.
 func (c *factorCage) checkHeard(t *testing.T) {
 	for name, has := range map[string][]string{
-		"file log": {"\ngoroutine ", "gateway/mfa", `"level":"INFO"`}, "file state/": {"stsgate-enrolments"}, "syslog": {"issue-token"}, "checkpoints": {"checkpoint"},
+		"file log": {"\ngoroutine ", "connection refused", "gateway/mfa", `"level":"INFO"`}, "file state/": {"stsgate-enrolments"}, "syslog": {"issue-token"}, "checkpoints": {"checkpoint"},
 		"webhook": {"Stsgate-Signature"}, "mail envelope": {"RCPT TO:<vera@contoso.example>"}, "text of a mail": {portalAddress},
 		"file audit.jsonl": {refusal.WrongCode.Row().Label, refusal.WrongPassword.Row().Label, refusal.SecondFactorDenied.Row().Label, "mfa-reset"},
 		"page, ":           {"<main"}, "cookies, ": {"__Host-stsgate"}, "header, ": {"Content-Security-Policy"}, "admin /readyz": {`"ready":true`},

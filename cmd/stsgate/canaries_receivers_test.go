@@ -47,7 +47,7 @@ func (h *heard) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // the gateway is gone
 	}
-	h.add("webhook", fmt.Appendf(nil, "%s %s\n%v\n%s", r.Method, r.URL, r.Header, body))
+	h.add("webhook", fmt.Appendf(nil, "%v\n%s", r.Header, body))
 }
 
 // A receiver takes connections over TLS as soon as it has a certificate.
