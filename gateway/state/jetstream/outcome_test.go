@@ -195,6 +195,7 @@ func TestRetryAfterLostRequest(t *testing.T) {
 func TestServerGone(t *testing.T) {
 	s := inDir(t)
 	s.server.Shutdown()
+	until(t, func() bool { return !s.nc.IsConnected() }) // before, nobody knows what became of a write
 	start := time.Now()
 	_, err := s.Create(t.Context(), state.Marks.Key("a"), nil, time.Hour)
 	if !errors.Is(err, state.ErrUnavailable) || errors.Is(err, state.ErrUnknown) {
