@@ -228,9 +228,6 @@ func TestProveDirectRefused(t *testing.T) {
 	} else {
 		_ = l.Close()
 	}
-	was := net.DefaultResolver
-	t.Cleanup(func() { net.DefaultResolver = was })
-	net.DefaultResolver = adfstest.Resolver()
 	_, farm := start(t, adfstest.Config{}, func(c *adfs.Config) {
 		c.Nodes = []string{strings.Replace(c.Nodes[0], "127.0.0.1", "node.example", 1)}
 	})
