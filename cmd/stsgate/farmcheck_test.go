@@ -25,9 +25,6 @@ func TestCheckFarm(t *testing.T) {
 	} else {
 		_ = l.Close()
 	}
-	was := net.DefaultResolver
-	t.Cleanup(func() { net.DefaultResolver = was })
-	net.DefaultResolver = adfstest.Resolver()
 	// From ::1 a node that is called by a name cannot be reached.
 	closed := func(a *config.ADFS) {
 		a.Nodes[0], a.Outside = strings.Replace(a.Nodes[0], "127.0.0.1", "node.example", 1), "::1"

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,7 +24,16 @@ import (
 
 // TestMain lets tests run this binary as stsgate, and as a NATS server.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"stsgate": main, "nats-server": natsServer})
+	testscript.Main(here{m}, map[string]func(){"stsgate": main, "nats-server": natsServer})
+}
+
+// Tests that run here have every name be this machine.
+type here struct{ *testing.M }
+
+// Run implements testscript.TestingM.
+func (h here) Run() int {
+	net.DefaultResolver = adfstest.Resolver()
+	return h.M.Run()
 }
 
 // TestScripts runs the stories in testdata/scripts against the real program.
